@@ -1,0 +1,73 @@
+"""The data contract: asset classes, their daily fields under RQData names, units, and when each is known.
+
+A field is a number that a vendor gives. Required fields must be columns of what is ingested; optional ones may be
+absent, and what needs them is then absent too, with a reason. Nothing is renamed after ingest, nothing is imputed.
+Source  RQData's daily bar documentation for names; spec 00 §3 for the contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ASSET_CLASSES = ("CS", "ETF", "INDX", "Future", "Option")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One daily field.
+
+    known     close: at 15:00 of t; settle: with the settlement of t; open: before the open of t
+    required  asset classes whose bars must have the column
+    optional  asset classes whose bars may have it
+    """
+
+    name: str
+    zh: str
+    unit: str
+    known: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    @property
+    def is_price(self) -> bool:
+        """Quoted in the currency of the asset (or in index points), so it must be positive."""
+        return self.unit == "price"
+
+
+_ALL = ASSET_CLASSES
+_SPOT = ("CS", "ETF")
+_DERIVATIVE = ("Future", "Option")
+
+FIELDS = {
+    f.name: f
+    for f in (
+        Field("open", "开盘价", "price", "close", _ALL),
+        Field("high", "最高价", "price", "close", _ALL),
+        Field("low", "最低价", "price", "close", _ALL),
+        Field("close", "收盘价", "price", "close", _ALL),
+        Field("prev_close", "昨收盘价（除权参考价）", "price", "open", _SPOT, ("INDX",)),
+        Field("limit_up", "涨停价", "price", "open", ("CS",), ("ETF", "Future", "Option")),
+        Field("limit_down", "跌停价", "price", "open", ("CS",), ("ETF", "Future", "Option")),
+        Field("settlement", "结算价", "price", "settle", _DERIVATIVE),
+        Field("prev_settlement", "昨结算价", "price", "open", _DERIVATIVE),
+        Field("iopv", "基金份额参考净值", "price", "close", (), ("ETF",)),
+        Field("strike_price", "行权价", "price", "open", ("Option",)),
+        Field("volume", "成交量", "shares or contracts", "close", (*_SPOT, *_DERIVATIVE), ("INDX",)),
+        Field("total_turnover", "成交额", "CNY", "close", _SPOT, ("INDX", *_DERIVATIVE)),
+        Field("num_trades", "成交笔数", "trades", "close", (), _SPOT),
+        Field("open_interest", "持仓量", "contracts", "settle", _DERIVATIVE),
+        Field("contract_multiplier", "合约乘数", "units per contract", "open", ("Option",), ("Future",)),
+        Field("suspended", "停牌", "flag", "close", (), _SPOT),
+        Field("is_st", "ST", "flag", "open", (), ("CS",)),
+    )
+}
+
+
+def required_fields(asset_class: str) -> tuple[str, ...]:
+    """Names of the columns that bars of this class must have."""
+    return tuple(f.name for f in FIELDS.values() if asset_class in f.required)
+
+
+def fields_of(asset_class: str) -> tuple[str, ...]:
+    """Names of all columns that bars of this class may have, in the contract's order."""
+    return tuple(f.name for f in FIELDS.values() if asset_class in f.required or asset_class in f.optional)
