@@ -6,7 +6,7 @@ Row t holds what was known when deciding on t: after the close (and the settleme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +38,7 @@ class DataError(Refusal, ValueError):
 
 
 @dataclass(frozen=True)
-class Panels(Mapping[str, Float64Array]):
+class Panels:
     """Named panels that share one pair of axes.
 
     sessions  (T,) datetime64[D], strictly increasing
@@ -63,17 +63,13 @@ class Panels(Mapping[str, Float64Array]):
             return self.values[name]
         except KeyError:
             raise DataError(
-                f"panel {name}", "it must be among the panels that were read", f"{', '.join(sorted(self.values))}"
+                f"panel {name}",
+                "it must be among the panels that were read",
+                f"{', '.join(sorted(self.values))}",
             ) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self.values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
-
-    def __len__(self) -> int:
-        return len(self.values)
 
     @property
     def shape(self) -> tuple[int, int]:
