@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from features.panel import BoolArray, DataError, IntArray, SessionArray
+from features.panel import DataError, IntArray, SessionArray
 
 Day = str | dt.date | np.datetime64
 NOT_GIVEN = np.datetime64("NaT")
@@ -159,22 +159,23 @@ def exchange_calendar(start: Day, end: Day, exchange: str = "XSHG") -> Calendar:
     except InvalidCalendarName:
         known = "XSHG is Shanghai, XHKG Hong Kong, XNYS New York"
         raise DataError("calendar", "the exchange must be an ISO market code", exchange, help=known) from None
-    for bound, beyond in ((cls.bound_min(), np.less), (cls.bound_max(), np.greater)):
-        edge = None if bound is None else np.datetime64(bound.date())
-        asked = first if beyond is np.less else last
-        if edge is not None and beyond(asked, edge):
-            raise DataError(
-                f"calendar {exchange}",
-                f"it is published {'from' if beyond is np.less else 'to'} {edge}",
-                f"a request for {first} to {last}",
-                help="Ingest the vendor's calendar, or upgrade exchange-calendars for newer holidays.",
-            )
-    # Without a start the package begins twenty years before today, and an end of today plus a year.
-    pad = np.timedelta64(31, "D")
-    begin = first - pad if cls.bound_min() is None else max(first - pad, np.datetime64(cls.bound_min().date()))
-    full = exchange_calendars.get_calendar(exchange, start=str(begin), end=str(last))
+    # A start that is not given means twenty years before today. A month more, so that it begins with a session.
+    begin = first - 31 * ONE_DAY
+    earliest, latest = _bound(cls.bound_min(), begin), _bound(cls.bound_max(), last)
+    if first < earliest or last > latest:
+        raise DataError(
+            f"calendar {exchange}",
+            f"the package exchange_calendars must know the days, {earliest} to {latest}",
+            f"a request for {first} to {last}",
+            help="Ingest the vendor's calendar, or upgrade exchange-calendars for newer holidays.",
+        )
+    full = exchange_calendars.get_calendar(exchange, start=str(max(begin, earliest)), end=str(last))
     sessions = full.sessions.to_numpy().astype("datetime64[D]")
     return Calendar(sessions[sessions >= first], first, last)
+
+
+def _bound(bound: dt.datetime | None, otherwise: np.datetime64) -> np.datetime64:
+    return otherwise if bound is None else np.datetime64(bound.date())
 
 
 def as_day(day: Day) -> np.datetime64:
