@@ -1,0 +1,70 @@
+"""Stocks: the first factors, each a pure function of the day's fields."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.factor import factor
+from features.operators import adjustment, cs_mean, ts_mean
+from features.panel import Float64Array
+from features.universe import TURNOVER_WINDOW, Universe, tradable
+
+
+@factor("CS", zh="成交额20日均值", unit="CNY", lookback=TURNOVER_WINDOW, sets=("stock_core",))
+def cs_turnover20(total_turnover: Float64Array) -> Float64Array:
+    """Mean turnover of the last 20 sessions.
+
+    Shape   (T, N) -> (T, N)
+    Sign    high: liquid
+    NaN     fewer than 12 traded sessions of 20
+    Source  spec 01 §2
+    """
+    return ts_mean(total_turnover, TURNOVER_WINDOW)
+
+
+@factor("CS", zh="可交易股票池", unit="flag")
+def universe(
+    traded: Float64Array,
+    listed_sessions: Float64Array,
+    cs_turnover20: Float64Array,
+    is_st: Float64Array | None = None,
+) -> Float64Array:
+    """1 where the stock may be traded when deciding on t under the standard settings, else 0.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade on t
+    Source  spec 00 §4
+    """
+    return tradable(traded, listed_sessions, cs_turnover20, is_st, Universe()).astype(np.float64)
+
+
+@factor("CS", zh="日收益率", unit="decimal", sets=("stock_core",))
+def cs_ret_1d(close: Float64Array, prev_close: Float64Array) -> Float64Array:
+    """Return of the day on the ex-right reference price, hence adjusted.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: the price rose
+    NaN     no trade
+    Source  spec CS-09
+    """
+    return close / prev_close - 1
+
+
+@factor("CS", zh="市场日收益率", unit="decimal", lookback=1, scope="market", sets=("market",))
+def cs_market_return(cs_ret_1d: Float64Array, universe: Float64Array) -> Float64Array:
+    """Equal-weight mean return of the universe.
+
+    Shape   (T, N) -> (T, 1)
+    NaN     empty universe
+    """
+    return cs_mean(cs_ret_1d, universe)
+
+
+@factor("CS", zh="复权因子", unit="ratio", stored=False)
+def adjust(close: Float64Array, prev_close: Float64Array) -> Float64Array:
+    """Cumulative adjustment; its level depends on where the history begins, so only ratios may use it.
+
+    Shape   (T, N) -> (T, N)
+    Source  spec 00 §3
+    """
+    return adjustment(close, prev_close)
