@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import warnings
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from features.panel import DataError, IntArray, SessionArray
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
 
 Day = str | dt.date | np.datetime64
 NOT_GIVEN = np.datetime64("NaT")
@@ -147,21 +151,13 @@ def exchange_calendar(start: Day, end: Day, exchange: str = "XSHG") -> Calendar:
 
     Raises DataError where the package does not know the days: XSHG is published to the end of a year, and no further.
     """
-    # The import takes about a second (pandas); it waits here so that everything that merely names sessions starts fast.
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
-
     first, last = as_day(start), as_day(end)
     if first > last:
         raise DataError(f"calendar {exchange}", "it must not end before it starts", f"{first} to {last}")
-    try:
-        cls = type(exchange_calendars.get_calendar(exchange))
-    except InvalidCalendarName:
-        known = "XSHG is Shanghai, XHKG Hong Kong, XNYS New York"
-        raise DataError("calendar", "the exchange must be an ISO market code", exchange, help=known) from None
+    package = type(_from_package(exchange, None, None))
     # A start that is not given means twenty years before today. A month more, so that it begins with a session.
     begin = first - 31 * ONE_DAY
-    earliest, latest = _bound(cls.bound_min(), begin), _bound(cls.bound_max(), last)
+    earliest, latest = _bound(package.bound_min(), begin), _bound(package.bound_max(), last)
     if first < earliest or last > latest:
         raise DataError(
             f"calendar {exchange}",
@@ -169,9 +165,23 @@ def exchange_calendar(start: Day, end: Day, exchange: str = "XSHG") -> Calendar:
             f"a request for {first} to {last}",
             help="Ingest the vendor's calendar, or upgrade exchange-calendars for newer holidays.",
         )
-    full = exchange_calendars.get_calendar(exchange, start=str(max(begin, earliest)), end=str(last))
-    sessions = full.sessions.to_numpy().astype("datetime64[D]")
-    return Calendar(sessions[sessions >= first], first, last)
+    sessions = _from_package(exchange, str(max(begin, earliest)), str(last)).sessions.to_numpy()
+    return Calendar(sessions[sessions >= first].astype("datetime64[D]"), first, last)
+
+
+def _from_package(exchange: str, start: str | None, end: str | None) -> ExchangeCalendar:
+    # The import takes about a second (pandas); it waits here so that everything that merely names sessions starts fast.
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 uses a form that pandas 3.1 deprecates; its results are not touched by that.
+        warnings.filterwarnings("ignore", "Series.values returning an ndarray", DeprecationWarning)
+        try:
+            return exchange_calendars.get_calendar(exchange, start=start, end=end)
+        except InvalidCalendarName:
+            known = "XSHG is Shanghai, XHKG Hong Kong, XNYS New York"
+            raise DataError("calendar", "the exchange must be an ISO market code", exchange, help=known) from None
 
 
 def _bound(bound: dt.datetime | None, otherwise: np.datetime64) -> np.datetime64:
