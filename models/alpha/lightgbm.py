@@ -1,0 +1,206 @@
+"""Boosted trees by LightGBM: squared error, stopped by daily rank correlation, the mean of a few seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import lightgbm as lgb
+import numpy as np
+
+from features.panel import Float32Array, Float64Array
+from models.alpha.validation import DailyRankIC, latest_sessions
+from models.base import FitError, Sample, Trial, require_aligned, require_varied
+
+
+@dataclass(frozen=True)
+class LightGBM:
+    """Settings of a gradient-boosted tree model that grows leaf by leaf.
+
+    rounds          most trees that are grown per seed
+    early_stopping  rounds without a better daily rank IC on the last `valid_share` of the sessions; 0 grows all rounds
+                    on all rows
+    seeds           boosters whose scores are averaged; they differ in the rows and columns they draw
+    extra           further parameters under LightGBM's main names; one that it does not know is an error
+    Source          09 §4; Ke et al. (2017)
+    """
+
+    kind: ClassVar[str] = "lightgbm"
+
+    num_leaves: int = 31
+    learning_rate: float = 0.05
+    rounds: int = 1500
+    early_stopping: int = 50
+    valid_share: float = 0.15
+    min_child_samples: int = 500
+    subsample: float = 0.7
+    colsample_bytree: float = 0.6
+    reg_lambda: float = 10.0
+    max_bin: int = 255
+    seeds: int = 5
+    threads: int = 2
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.seeds < 1 or self.early_stopping < 0 or not 0 < self.valid_share < 1:
+            raise FitError(
+                "model lightgbm",
+                "rounds and seeds must be positive, early_stopping not negative and valid_share in (0, 1)",
+                f"{self.rounds}, {self.seeds}, {self.early_stopping} and {self.valid_share}",
+            )
+
+    def fit(self, sample: Sample, seed: int) -> FittedLightGBM:
+        """Grow one booster per seed until the last sessions stop gaining; none is refitted on all rows."""
+        params = self._params()
+        self._refuse_unknown(params)
+        earlier, later = (sample, None) if self.early_stopping == 0 else latest_sessions(sample, self.valid_share)
+        train = self._rows(earlier, params)
+        grown = [self._grow({**params, **_draws(seed, i)}, train, later) for i in range(self.seeds)]
+        decided = {
+            "num_iterations": self.rounds,
+            "best_iteration": [b.num_trees() - 1 for b, _ in grown],
+            "best_rank_ic": [ic for _, ic in grown],
+            "rows": len(earlier.y),
+            "sessions": earlier.sessions,
+            "seed": seed,
+            "refit_on_all": False,
+        }
+        fitted = FittedLightGBM(self, sample.columns, {**params, **decided}, tuple(b for b, _ in grown))
+        require_varied("model lightgbm", fitted.predict(sample.X))
+        return fitted
+
+    def _grow(
+        self, params: Mapping[str, Any], train: lgb.Dataset, later: Sample | None
+    ) -> tuple[lgb.Booster, float | None]:
+        if later is None:
+            return lgb.train(dict(params), train, self.rounds), None
+        rank_ic = DailyRankIC(later)
+
+        def judge(score: Float64Array, _: lgb.Dataset) -> tuple[str, float, bool]:
+            return "rank_ic", rank_ic(score), True
+
+        booster = lgb.train(
+            dict(params),
+            train,
+            self.rounds,
+            valid_sets=[self._rows(later, params, train)],
+            valid_names=["later"],
+            feval=judge,
+            callbacks=[lgb.early_stopping(self.early_stopping, verbose=False)],
+        )
+        # Only the rounds up to the best are kept, so that any reader of the file predicts the same.
+        best = lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
+        return best, float(booster.best_score["later"]["rank_ic"])
+
+    def _rows(self, sample: Sample, params: Mapping[str, Any], ref: lgb.Dataset | None = None) -> lgb.Dataset:
+        return lgb.Dataset(
+            sample.X, sample.y, weight=sample.unit_weight, reference=ref, params=dict(params), free_raw_data=False
+        )
+
+    def _params(self) -> dict[str, Any]:
+        own: dict[str, Any] = {
+            "objective": "regression",
+            "metric": "None",
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_child_samples,
+            "bagging_fraction": self.subsample,
+            "bagging_freq": 1,
+            "feature_fraction": self.colsample_bytree,
+            "lambda_l2": self.reg_lambda,
+            "max_bin": self.max_bin,
+            "num_threads": self.threads,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+        twice = sorted((set(own) | set(_draws(0, 0))) & set(self.extra))
+        if twice:
+            raise FitError("model lightgbm", "extra must not repeat what has a setting of its own", ", ".join(twice))
+        return {**own, **self.extra}
+
+    def _refuse_unknown(self, params: Mapping[str, Any]) -> None:
+        """Grow one round and read which parameters LightGBM wrote down: it drops unknown ones in silence."""
+        if not self.extra:
+            return
+        rows = np.arange(16, dtype=np.float32).reshape(8, 2)
+        probe = lgb.train(dict(params), lgb.Dataset(rows, rows[:, 0], params={"verbosity": -1}), 1)
+        written = probe.model_to_string().partition("\nparameters:\n")[2].partition("\nend of parameters")[0]
+        known = {line.strip("[]").partition(":")[0] for line in written.splitlines()}
+        strange = sorted(set(self.extra) - known)
+        if strange:
+            raise FitError(
+                "model lightgbm",
+                "extra must name parameters of LightGBM",
+                ", ".join(strange),
+                help="write the main name of a parameter, not one of its aliases",
+            )
+
+    def space(self, trial: Trial) -> Self:
+        """These settings with the searched ones drawn; the ranges are those of 09 §4."""
+        return replace(
+            self,
+            num_leaves=trial.suggest_int("num_leaves", 7, 63, log=True),
+            learning_rate=trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
+            min_child_samples=trial.suggest_int("min_child_samples", 200, 2000, log=True),
+            subsample=trial.suggest_float("subsample", 0.5, 0.9),
+            colsample_bytree=trial.suggest_float("colsample_bytree", 0.3, 0.9),
+            reg_lambda=trial.suggest_float("reg_lambda", 1.0, 100.0, log=True),
+        )
+
+
+@dataclass(frozen=True)
+class FittedLightGBM:
+    """The boosters of all seeds, each cut off after its best round; the score is their mean."""
+
+    kind: ClassVar[str] = "lightgbm"
+
+    spec: LightGBM
+    columns: tuple[str, ...]
+    effective: Mapping[str, Any]
+    boosters: tuple[lgb.Booster, ...] = field(repr=False)
+
+    def predict(self, X: Float32Array) -> Float64Array:
+        """Scores (M,) of rows (M, K); FitError if the columns are not those of the fit or a cell is missing."""
+        require_aligned("model lightgbm", X, self.columns)
+        total = np.zeros(len(X))
+        if len(X) == 0:
+            return total
+        for booster in self.boosters:
+            total += booster.predict(X, num_threads=self.spec.threads)
+        return total / len(self.boosters)
+
+    def importance(self) -> dict[str, float]:
+        """Share of the total gain of all splits, over all seeds, that fell to each column."""
+        gain = sum(b.feature_importance("gain") for b in self.boosters)
+        return {c: float(g) for c, g in zip(self.columns, gain / gain.sum(), strict=True)}
+
+    def save(self, folder: Path) -> None:
+        """Write model_<i>.txt (LightGBM's own form, one per seed) and model.json (settings and columns)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, booster in enumerate(self.boosters):
+            booster.save_model(folder / f"model_{i}.txt")
+        told = {
+            "kind": self.kind,
+            "spec": asdict(self.spec),
+            "columns": self.columns,
+            "effective": dict(self.effective),
+        }
+        (folder / "model.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote."""
+        told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        spec = LightGBM(**told["spec"])
+        boosters = tuple(lgb.Booster(model_file=folder / f"model_{i}.txt") for i in range(spec.seeds))
+        return cls(spec, tuple(told["columns"]), told["effective"], boosters)
+
+
+def _draws(seed: int, i: int) -> dict[str, int]:
+    """Seeds of what booster i draws; the binning is left alone, so that all boosters share one Dataset."""
+    bagging, columns = (int(s) for s in np.random.SeedSequence([seed, i]).generate_state(2) >> 1)
+    return {"bagging_seed": bagging, "feature_fraction_seed": columns}
