@@ -68,6 +68,10 @@ class Panels:
                 f"{', '.join(sorted(self.values))}",
             ) from None
 
+    def get(self, name: str) -> Float64Array | None:
+        """The panel, or None where it was not read."""
+        return self.values.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self.values
 

@@ -1,0 +1,113 @@
+"""What factors start from: fields of the bars and facts of the reference, on one pair of axes.
+
+A field is given to factors only where the asset traded: no row, no volume or a suspension make every field NaN there,
+so that no window mixes quotes of a day without a trade with real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+
+from features.limits import board
+from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
+from features.sessions import Day
+from features.store import KEYS, Store
+
+BOARD_CODES = ("main", "star", "chinext", "bse", "other")
+REFERENCE_FACTS = ("traded", "listed_sessions", "listed_count", "board", "industry")
+
+
+def available(store: Store, asset_class: str) -> tuple[str, ...]:
+    """Names of all fields and reference facts that can be read for the asset class."""
+    columns = store.scan(f"bars/{asset_class}").collect_schema().names()
+    instruments = store.instruments(asset_class)
+    known_industry = "industry" in instruments.columns and instruments["industry"].null_count() < len(instruments)
+    facts = [f for f in REFERENCE_FACTS if f != "industry" or known_industry]
+    return (*(c for c in columns if c not in KEYS and c != "source"), *facts)
+
+
+def read_inputs(
+    store: Store,
+    asset_class: str,
+    names: Iterable[str],
+    start: Day,
+    end: Day,
+    lookback: int = 0,
+    version: int | None = None,
+) -> Panels:
+    """The named fields and reference facts, with `traded`, on the sessions of [start, end] and `lookback` before.
+
+    traded           (T, N) 1 where the asset traded, else 0
+    listed_sessions  (T, N) sessions since listing, the listing day counting 1; 0 before it and after delisting
+    listed_count     (T, 1) assets that the reference knows to be listed
+    board, industry  (1, N) codes; boards as in BOARD_CODES
+    """
+    names = set(names)
+    columns = store.scan(f"bars/{asset_class}", version).collect_schema().names()
+    witnesses = [c for c in ("close", "volume", "suspended") if c in columns]
+    fields = sorted((names & set(columns)) | set(witnesses))
+    panels = store.read(asset_class, fields, start, end, lookback, version)
+    traded = traded_panel(panels)
+    values = {f: np.where(traded, panels[f], np.nan) for f in fields if f in names}
+    values["traded"] = traded.astype(np.float64)
+    if names & {"listed_sessions", "listed_count", "industry"}:
+        values |= _reference(store, asset_class, panels)
+    if "board" in names:
+        values["board"] = np.array([[_board_code(a) for a in panels.assets]], dtype=np.float64)
+    keep = {n: v for n, v in values.items() if n in names or n == "traded"}
+    return Panels(panels.sessions, panels.assets, keep, panels.first)
+
+
+def traded_panel(panels: Panels) -> BoolArray:
+    """True where there is a row with a close, volume where volume is known for the asset, and no suspension flag."""
+    traded = ~np.isnan(panels["close"])
+    if "volume" in panels and not np.isnan(panels["volume"]).all():
+        traded &= panels["volume"] > 0
+    if "suspended" in panels:
+        traded &= ~(panels["suspended"] > 0)
+    return np.asarray(traded)
+
+
+def _reference(store: Store, asset_class: str, panels: Panels) -> dict[str, Float64Array]:
+    """Listing facts on the panels' axes, by position on the calendar."""
+    instruments = store.instruments(asset_class)
+    sessions = store.calendar().sessions
+    listed = _positions(instruments, "listed_date", sessions, missing=0)
+    gone = _positions(instruments, "de_listed_date", sessions, missing=len(sessions))
+    here = np.searchsorted(sessions, panels.sessions)[:, None]
+    alive = (here >= listed) & (here < gone)
+    index = {a: i for i, a in enumerate(instruments["order_book_id"].to_list())}
+    column = np.array([index.get(a, -1) for a in panels.assets])
+    since = np.where(alive, here - listed + 1, 0).astype(np.float64)
+    facts = {
+        "listed_sessions": np.where(column >= 0, since[:, column], 0.0),
+        "listed_count": alive.sum(axis=1, keepdims=True).astype(np.float64),
+    }
+    if "industry" in instruments.columns:
+        codes = instruments["industry"].cast(pl.String).rank("dense").cast(pl.Float64).to_numpy()
+        facts["industry"] = np.where(column >= 0, codes[column], np.nan)[None, :]
+    return facts
+
+
+def _positions(instruments: pl.DataFrame, column: str, sessions: SessionArray, missing: int) -> IntArray:
+    """Position of each instrument's date on the calendar: of the first session on or after it.
+
+    Dates before the calendar's first session count its weekdays, so that an old listing stays old: holidays of years
+    that the calendar does not hold make it some percent older, which no threshold notices.
+    """
+    if column not in instruments.columns:
+        return np.full(len(instruments), missing)
+    days = instruments[column].cast(pl.Date)
+    known = days.fill_null(sessions[0].astype(object)).to_numpy().astype("datetime64[D]")
+    at = np.searchsorted(sessions, known) - np.busday_count(np.minimum(known, sessions[0]), sessions[0])
+    return np.where(days.is_null().to_numpy(), missing, at)
+
+
+def _board_code(asset: str) -> int:
+    try:
+        return BOARD_CODES.index(board(asset))
+    except (DataError, ValueError):
+        return BOARD_CODES.index("other")
