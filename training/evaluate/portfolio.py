@@ -1,0 +1,290 @@
+"""What a score would have earned: deciles in theory, and a long-only top k that trades under the exchange's rules.
+
+Source  09 §5; fills and limits as the labels have them (training/labels.py); costs in training/evaluate/costs.py
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+from scipy.stats import rankdata
+
+from features.limits import board
+from features.operators import cs_mean, cs_rank
+from features.panel import AssetArray, BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
+from training.evaluate import sleeves
+from training.evaluate.costs import Costs, cost_panels
+from training.evaluate.ic import ANN_DAYS
+from training.evaluate.significance import Mean, newey_west, overlap_lag
+from training.labels import Entry, fills, last_sessions
+
+STAR_LEAST, LOT = 200.0, 100.0
+
+
+@dataclass(frozen=True)
+class Deciles:
+    """Mean label of the assets in each n-th of the score, lowest first.
+
+    each          (T, n) per session, NaN where the session has too few names
+    mean, se      (n,) over sessions; Newey-West errors that allow for the overlap
+    cumulative    (T, n) sum of what 1/horizon of the money earns from each session's label
+    monotonicity  Spearman correlation of the means with their order: 1 rises from the lowest to the highest
+    long_short    (T,) highest less lowest; in theory only, for short sales of A-shares are restricted
+    spread        its mean, with t
+    """
+
+    each: Float64Array = field(repr=False)
+    mean: Float64Array
+    se: Float64Array
+    cumulative: Float64Array = field(repr=False)
+    monotonicity: float
+    long_short: Float64Array = field(repr=False)
+    spread: Mean
+    horizon: int
+
+
+def decile_portfolios(score: Float64Array, value: Float64Array, *, horizon: int, n: int = 10) -> Deciles:
+    """Sort each session's assets by score into n groups and average their label, (T, N) x (T, N).
+
+    value  label of each asset over `horizon` sessions, in log return
+    NaN    sessions with fewer than 2 n assets that have both, or with the same score for all
+    """
+    both = np.isfinite(score) & np.isfinite(value)
+    rank = cs_rank(score, both)
+    varies = np.ptp(np.where(both, rank, 0.5), axis=1) > 0
+    enough = np.asarray((both.sum(axis=1) >= 2 * n) & varies)
+    group = np.where(both & enough[:, None], np.minimum(np.floor(rank * n), n - 1), -1)
+    each = np.column_stack([cs_mean(value, group == g)[:, 0] for g in range(n)])
+    lag = overlap_lag(horizon, int(enough.sum()))
+    means = [newey_west(each[:, g], min(lag, max(int(np.isfinite(each[:, g]).sum()) - 1, 0))) for g in range(n)]
+    mean = np.array([m.mean for m in means])
+    long_short = each[:, -1] - each[:, 0]
+    return Deciles(
+        each=each,
+        mean=mean,
+        se=np.array([m.se for m in means]),
+        cumulative=np.nancumsum(each, axis=0) / horizon,
+        monotonicity=_order(mean),
+        long_short=long_short,
+        spread=newey_west(long_short, min(lag, max(int(np.isfinite(long_short).sum()) - 1, 0))),
+        horizon=horizon,
+    )
+
+
+def _order(mean: Float64Array) -> float:
+    """Spearman correlation with 0 ... n-1; NaN where a mean is missing or all are one."""
+    if not np.isfinite(mean).all() or np.ptp(mean) == 0:
+        return math.nan
+    return float(np.corrcoef(rankdata(mean), np.arange(len(mean)))[0, 1])
+
+
+@dataclass(frozen=True)
+class PortfolioResult:
+    """A simulated long-only portfolio; every series is (T,), returns are simple and NaN outside the simulation.
+
+    net, gross       return after costs; and with the session's costs given back
+    universe         the same sleeves and fills holding all of the universe, free of costs and lots
+    benchmark        close to close; NaN where none was given
+    nav              value at the close in CNY, NaN outside
+    cash             the part of it that is not invested
+    turnover         half of what was bought and sold, over the value the session before
+    costs            kind -> CNY paid
+    blocked_entries  orders to buy that failed; their money stayed in cash
+    blocked_exits    orders to sell that failed; they are tried again each session
+    positions        assets held at the close
+    summary          name -> number: per year by 242 sessions, return compounded, Sharpe over a rate of 0
+    """
+
+    sessions: SessionArray = field(repr=False)
+    net: Float64Array = field(repr=False)
+    gross: Float64Array = field(repr=False)
+    universe: Float64Array = field(repr=False)
+    benchmark: Float64Array = field(repr=False)
+    nav: Float64Array = field(repr=False)
+    cash: Float64Array = field(repr=False)
+    turnover: Float64Array = field(repr=False)
+    costs: dict[str, Float64Array] = field(repr=False)
+    blocked_entries: IntArray = field(repr=False)
+    blocked_exits: IntArray = field(repr=False)
+    positions: IntArray = field(repr=False)
+    summary: dict[str, float]
+
+
+def simulate_topk(
+    score: Float64Array,
+    panels: Panels,
+    universe: BoolArray,
+    *,
+    horizon: int,
+    k: int = 50,
+    entry: Entry = "next_open",
+    costs: Costs | None = None,
+    capital: float = 1e8,
+    benchmark: Float64Array | None = None,
+    delisted: IntArray | None = None,
+    delist_haircut: float = 0.5,
+    lots: bool = True,
+) -> PortfolioResult:
+    """Hold the k best of the universe in `horizon` sleeves, one of them rebalanced to equal weights each session.
+
+    Scores of t trade on t+1 at the fill's price, sized at that price, from the first session with scores to the one
+    after the last. An order to buy at limit up fails and stays in cash; one to sell that is suspended or at limit
+    down waits. Shares bought sell `horizon` sessions later at the earliest (T+1). A sleeve whose turn finds no score
+    stays as it is. Fewer than k names share the sleeve's money between them.
+
+    Shape   score, universe (T, N); benchmark (T,) closes; delisted (N,) row of the last trading session or -1
+    Source  09 §5, 10 §3
+    """
+    if score.shape != panels.shape or universe.shape != panels.shape:
+        raise DataError("portfolio", f"score and universe must have the shape {panels.shape}", f"{score.shape}")
+    if min(k, horizon) < 1 or not capital > 0:
+        raise DataError("portfolio", "k, horizon and capital must be positive", f"{k}, {horizon} and {capital}")
+    ranked = np.where(universe & np.isfinite(score), score, np.nan)
+    decided = np.flatnonzero(np.isfinite(ranked).any(axis=1))
+    if not len(decided) or decided[0] + 1 >= len(score):
+        raise DataError("portfolio", "there must be scores in the universe before the last session", f"{len(decided)}")
+    first, stop = int(decided[0]), min(int(decided[-1]) + 2, len(score))
+    rates = cost_panels(panels, costs or Costs())
+    market = _market(panels, entry, (costs or Costs()).tick, delisted, lots)
+    ledger = sleeves.run_sleeves(
+        _picks(ranked, k), market, rates, horizon, float(capital), 1 - delist_haircut, first, stop
+    )
+    everything = np.where(np.isfinite(ranked).any(axis=1)[:, None] & universe, 0.0, np.nan)
+    free = cost_panels(panels, Costs.none())
+    whole = sleeves.run_sleeves(
+        _picks(everything, score.shape[1]),
+        market._replace(lot_step=np.zeros(score.shape[1])),
+        free,
+        horizon,
+        float(capital),
+        1 - delist_haircut,
+        first,
+        stop,
+    )
+    index = np.full(len(score), np.nan) if benchmark is None else benchmark
+    return _result(panels.sessions, ledger, whole[:, sleeves.NAV], index, slice(first, stop))
+
+
+def lot_sizes(assets: AssetArray) -> tuple[Float64Array, Float64Array]:
+    """Smallest purchase and its step in shares, (N,) each: STAR 200 and 1, BSE 100 and 1, others 100 and 100."""
+    boards = [_board(str(asset)) for asset in assets]
+    least = np.array([STAR_LEAST if name == "star" else LOT for name in boards])
+    step = np.array([1.0 if name in ("star", "bse") else LOT for name in boards])
+    return least, step
+
+
+def _board(asset: str) -> str:
+    """Board of a code; codes that belong to none trade as the main board does."""
+    try:
+        return board(asset)
+    except DataError:
+        return "main"
+
+
+def _market(panels: Panels, entry: Entry, tick: float, delisted: IntArray | None, lots: bool) -> sleeves.Market:
+    fill = fills(panels, entry, tick=tick)
+    least, step = lot_sizes(panels.assets)
+    return sleeves.Market(
+        np.ascontiguousarray(fill.price),
+        fill.buyable,
+        fill.sellable,
+        np.ascontiguousarray(panels["close"]),
+        np.ascontiguousarray(panels["prev_close"]),
+        last_sessions(panels, fill, delisted),
+        least,
+        step if lots else np.zeros(len(step)),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _picks(score: Float64Array, k: int) -> IntArray:
+    """The k best assets of each session, best first, ties by position; -1 behind the last, (T, k)."""
+    out = np.full((score.shape[0], min(k, score.shape[1])), -1, np.int64)
+    for t in range(score.shape[0]):
+        order = np.argsort(-score[t], kind="mergesort")
+        for i in range(out.shape[1]):
+            if not np.isnan(score[t, order[i]]):
+                out[t, i] = order[i]
+    return out
+
+
+def _result(
+    sessions: SessionArray, ledger: Float64Array, whole_nav: Float64Array, index: Float64Array, span: slice
+) -> PortfolioResult:
+    """Ledgers to returns: the first session of the span holds the capital and has no return yet."""
+    kinds = ("commission", "stamp_duty", "transfer_fee", "slippage", "impact")
+    paid = dict(zip(kinds, ledger[:, sleeves.COMMISSION : sleeves.IMPACT + 1].T, strict=True))
+    nav = _inside(ledger[:, sleeves.NAV], span)
+    before = np.append(np.nan, nav[:-1])
+    traded = ledger[:, sleeves.BOUGHT] + ledger[:, sleeves.SOLD]
+    result = PortfolioResult(
+        sessions=sessions,
+        net=nav / before - 1,
+        gross=(nav + sum(paid.values())) / before - 1,
+        universe=_returns(_inside(whole_nav, span)),
+        benchmark=_returns(_inside(index, span)),
+        nav=nav,
+        cash=_inside(ledger[:, sleeves.CASH], span),
+        turnover=traded / 2 / before,
+        costs=paid,
+        blocked_entries=ledger[:, sleeves.BLOCKED_ENTRIES].astype(np.int64),
+        blocked_exits=ledger[:, sleeves.BLOCKED_EXITS].astype(np.int64),
+        positions=ledger[:, sleeves.POSITIONS].astype(np.int64),
+        summary={},
+    )
+    result.summary.update(_summary(result))
+    return result
+
+
+def _inside(series: Float64Array, span: slice) -> Float64Array:
+    out = np.full(len(series), np.nan)
+    out[span] = series[span]
+    return out
+
+
+def _returns(level: Float64Array) -> Float64Array:
+    return np.append(np.nan, level[1:] / level[:-1] - 1)
+
+
+def performance(returns: Float64Array) -> dict[str, float]:
+    """Compounded return, volatility and Sharpe ratio per year, and the deepest drawdown (negative), of (T,) returns."""
+    valid = returns[np.isfinite(returns)]
+    if len(valid) < 2:
+        return dict.fromkeys(("annual_return", "annual_volatility", "sharpe", "max_drawdown"), math.nan)
+    std = float(valid.std(ddof=1))
+    return {
+        "annual_return": float(np.prod(1 + valid) ** (ANN_DAYS / len(valid)) - 1),
+        "annual_volatility": std * math.sqrt(ANN_DAYS),
+        "sharpe": float(valid.mean()) / std * math.sqrt(ANN_DAYS) if std > 0 else math.nan,
+        "max_drawdown": float(drawdown(valid).min()),
+    }
+
+
+def drawdown(returns: Float64Array) -> Float64Array:
+    """Value over its highest so far, less one, (T,); a NaN return counts as none."""
+    value = np.cumprod(1 + np.nan_to_num(returns))
+    return value / np.maximum(np.maximum.accumulate(value), 1.0) - 1
+
+
+def _summary(result: PortfolioResult) -> dict[str, float]:
+    """Headline numbers; those of the benchmark only where there is one."""
+    alive = np.isfinite(result.net)
+    out = performance(result.net) | {"gross_annual_return": performance(result.gross)["annual_return"]}
+    for name, other in (("universe", result.universe), ("benchmark", result.benchmark)):
+        if np.isfinite(other).any():
+            excess = performance(result.net - other)
+            out[f"{name}_annual_return"] = performance(other)["annual_return"]
+            out[f"excess_over_{name}"] = float(np.nanmean(result.net - other)) * ANN_DAYS
+            out[f"information_ratio_{name}"] = excess["sharpe"]
+    years = alive.sum() / ANN_DAYS
+    out["annual_turnover"] = float(result.turnover[alive].sum() / years)
+    total_cost = sum(result.costs.values()) / np.append(np.nan, result.nav[:-1])
+    out["annual_cost"] = float(total_cost[alive].sum() / years)
+    out["blocked_entries"] = float(result.blocked_entries.sum())
+    out["blocked_exits"] = float(result.blocked_exits.sum())
+    out["mean_positions"] = float(result.positions[alive].mean())
+    out["sessions"] = float(alive.sum())
+    return out
