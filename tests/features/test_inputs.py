@@ -1,0 +1,66 @@
+"""Fields as factors see them: masked where nothing traded, beside facts of the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.inputs import available, read_inputs
+from features.store import Store
+from tests.small_market import bars, sessions, small_store
+
+DAYS = sessions(150)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("store"))
+
+
+def test_every_field_is_missing_where_nothing_traded(store: Store) -> None:
+    panels = read_inputs(store, "CS", ("close", "limit_up"), DAYS[0], DAYS[-1])
+    idle = panels["traded"] == 0
+    assert idle.sum() >= 40 + 25
+    assert np.isnan(panels["close"][idle]).all()
+    assert np.isnan(panels["limit_up"][idle]).all()
+    assert np.isfinite(panels["close"][~idle]).all()
+
+
+def test_a_suspension_flag_counts_as_no_trade(tmp_path: Path) -> None:
+    frame = bars(stocks=3).with_columns(suspended=pl.col("date") == DAYS[7])
+    panels = read_inputs(small_store(tmp_path, frame), "CS", ("close",), DAYS[0], DAYS[29])
+    assert not panels["traded"][7].any()
+    assert panels["traded"][8].any()
+
+
+def test_listed_sessions_count_from_the_listing_day_however_short_the_window(store: Store) -> None:
+    whole = read_inputs(store, "CS", ("listed_sessions",), DAYS[0], DAYS[-1])
+    late = list(whole.assets).index("600001.XSHG")
+    assert whole["listed_sessions"][39:42, late].tolist() == [0, 1, 2]
+    cut = read_inputs(store, "CS", ("listed_sessions",), DAYS[41], DAYS[41])
+    assert cut["listed_sessions"][0, late] == 2
+
+
+def test_a_listing_before_the_calendar_is_old(store: Store) -> None:
+    panels = read_inputs(store, "CS", ("listed_sessions",), DAYS[0], DAYS[0])
+    assert panels["listed_sessions"][0, 0] > 2000
+
+
+def test_lookback_rows_come_before_the_start(store: Store) -> None:
+    panels = read_inputs(store, "CS", ("close",), DAYS[50], DAYS[60], lookback=20)
+    assert panels.first == 20
+    assert panels.sessions[panels.first] == DAYS[50]
+
+
+def test_boards_come_from_the_code(store: Store) -> None:
+    assert (read_inputs(store, "CS", ("board",), DAYS[0], DAYS[0])["board"] == 0).all()
+
+
+def test_what_can_be_read_is_listed(store: Store) -> None:
+    names = available(store, "CS")
+    assert {"close", "traded", "board", "listed_sessions"} <= set(names)
+    assert "num_trades" not in names
+    assert "industry" not in names
