@@ -53,10 +53,10 @@ def test_a_build_killed_at_many_moments_ends_as_an_undisturbed_one(tmp_path: Pat
     store = small_store(tmp_path)
     moments, killed = random.Random(3), 0
     for _ in range(12):
-        process = building(store.root)
-        time.sleep(moments.uniform(0.0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        with building(store.root) as process:
+            time.sleep(moments.uniform(0.0, 0.5))
+            process.send_signal(signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
     assert killed >= 6, "the kills came too late to test anything"
     materialise(store, "CS", select("CS", sets=("stock_core",)))
     assert_frame_equal(rows(store, "factors/CS"), undisturbed, check_exact=True)
@@ -64,6 +64,6 @@ def test_a_build_killed_at_many_moments_ends_as_an_undisturbed_one(tmp_path: Pat
 
 def test_two_builds_at_once_lose_nothing_and_repeat_nothing(tmp_path: Path, undisturbed: pl.DataFrame) -> None:
     store = small_store(tmp_path)
-    both = [building(store.root) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    with building(store.root) as one, building(store.root) as other:
+        assert [process.wait(timeout=120) for process in (one, other)] == [0, 0]
     assert_frame_equal(rows(store, "factors/CS"), undisturbed, check_exact=True)
