@@ -152,7 +152,7 @@ def simulate_topk(
     ledger = sleeves.run_sleeves(
         _picks(ranked, k), market, rates, horizon, float(capital), 1 - delist_haircut, first, stop
     )
-    everything = np.where(np.isfinite(ranked).any(axis=1)[:, None] & universe, 0.0, np.nan)
+    everything = np.where(np.isfinite(ranked).any(axis=1, keepdims=True) & universe, 0.0, np.nan)
     free = cost_panels(panels, Costs.none())
     whole = sleeves.run_sleeves(
         _picks(everything, score.shape[1]),
