@@ -1,0 +1,102 @@
+"""Arrays to long rows: bars and reference tables under the contract's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from features.panel import BoolArray, Float64Array, IntArray, SessionArray
+from features.sources.simulator.indices import INDICES, Index
+from features.sources.simulator.roster import Life
+from features.sources.simulator.stocks import Stocks
+from features.sources.simulator.world import STEPS
+
+SOURCE = "simulated"
+
+
+def stock_bars(sessions: SessionArray, stocks: Stocks) -> pl.DataFrame:
+    """One row per stock and session with a trade, sorted by date, then asset; null where a field is not known."""
+    quotes, ids = stocks.quotes, np.array([life.order_book_id for life in stocks.roster])
+    order = np.argsort(ids)
+    rows = stocks.rows[order].T
+
+    def column(panel: Float64Array | IntArray | NDArray[np.int32] | BoolArray) -> Float64Array:
+        return panel[order].T[rows].astype(np.float64)
+
+    def price(panel: IntArray | NDArray[np.int32]) -> Float64Array:
+        ticks = column(panel)
+        return np.where(ticks > 0, ticks / 100.0, np.nan)
+
+    at, asset = np.nonzero(rows)
+    values = {
+        "open": price(quotes.grid[:, :, 0]),
+        "high": price(quotes.high),
+        "low": price(quotes.low),
+        "close": price(quotes.grid[:, :, STEPS]),
+        "prev_close": price(quotes.prev),
+        "limit_up": price(quotes.upper),
+        "limit_down": price(quotes.lower),
+        "volume": column(stocks.volume),
+        "total_turnover": column(stocks.turnover),
+        "num_trades": column(stocks.trades),
+        "suspended": np.zeros(len(at)),
+        "is_st": column(np.stack([life.st for life in stocks.roster])),
+    }
+    return _bars(ids[order][asset], sessions[at], values)
+
+
+def index_bars(sessions: SessionArray, indices: Sequence[Index]) -> pl.DataFrame:
+    """One row per index and session, sorted by date, then asset."""
+    ranked = sorted(indices, key=lambda index: index.order_book_id)
+    fields = ("open", "high", "low", "close", "prev_close", "volume", "turnover")
+    values = {name: np.stack([getattr(i, name) for i in ranked], axis=1).ravel() for name in fields}
+    values["total_turnover"] = values.pop("turnover")
+    ids = np.tile([i.order_book_id for i in ranked], len(sessions))
+    return _bars(ids, np.repeat(sessions, len(ranked)), values)
+
+
+def instruments(sessions: SessionArray, stocks: Stocks) -> pl.DataFrame:
+    """One row per asset: what it is and when it was listed; de_listed_date is the first day that it is gone."""
+    rows = [_instrument(k + 1, life, int(stocks.last[k]), sessions) for k, life in enumerate(stocks.roster)]
+    for name, order_book_id in INDICES.items():
+        rows.append((order_book_id, "INDX", "XSHG", None, None, sessions[0].astype(object), None, f"模拟指数{name}"))
+    text = ("order_book_id", "type", "exchange", "industry", "board")
+    schema = {**dict.fromkeys(text, pl.String), "listed_date": pl.Date, "de_listed_date": pl.Date, "symbol": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("order_book_id")
+
+
+def _instrument(number: int, life: Life, last: int, sessions: SessionArray) -> tuple[object, ...]:
+    gone = sessions[last + 1].astype(object) if last + 1 < len(sessions) else None
+    exchange = life.order_book_id.partition(".")[2]
+    industry = f"行业{life.industry:02d}"
+    listed = life.listed.astype("datetime64[D]").astype(object)
+    return (life.order_book_id, "CS", exchange, industry, life.board, listed, gone, f"模拟{number:04d}")
+
+
+def dividends_index(sessions: SessionArray, indices: Sequence[Index], announced: int) -> pl.DataFrame:
+    """Cash dividends in index points by index and ex-date, with the session they were announced on."""
+    frames = []
+    for index in indices:
+        at = np.flatnonzero(index.points > 0)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "order_book_id": np.full(len(at), index.order_book_id),
+                    "date": sessions[at],
+                    "points": index.points[at],
+                    "announcement_date": sessions[np.maximum(at - announced, 0)],
+                },
+                schema_overrides={"order_book_id": pl.String},
+            )
+        )
+    return pl.concat(frames).with_columns(pl.lit(SOURCE).alias("source")).sort("date", "order_book_id")
+
+
+def _bars(ids: np.ndarray, dates: SessionArray, values: dict[str, Float64Array]) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        {"order_book_id": ids.astype(object), "date": dates, **values}, schema_overrides={"order_book_id": pl.String}
+    )
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.lit(SOURCE).alias("source"))
