@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from features.operators import sessions_since_gap
-from features.panel import DataError, Float64Array, Panels
+from features.panel import ConfigError, DataError, Float64Array, Panels
 
 # After more than GAP sessions away an asset's windows mix two worlds: WARM_UP sessions pass before they count.
 GAP, WARM_UP = 20, 60
@@ -183,7 +183,7 @@ def select(
     ):
         for w in wanted:
             if w not in there:
-                raise DataError(
+                raise ConfigError(
                     f"factor {kind} {w}", f"it must be one of {asset_class}'s", "none", help=_nearest(w, there)
                 )
     chosen = {n for n, f in known.items() if set(f.sets) & set(sets) or f.family in families or n in names}
@@ -216,7 +216,7 @@ def plan(asset_class: str, names: Iterable[str], available: Iterable[str]) -> Pl
     names = tuple(dict.fromkeys(names))
     for name in names:
         if name not in known:
-            raise DataError(
+            raise ConfigError(
                 f"factor {name}", f"it must be in {asset_class}'s catalogue", "none", help=_nearest(name, known)
             )
     absent: dict[str, str] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 SessionArray = NDArray[np.datetime64]
 AssetArray = NDArray[np.str_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Refusal(Exception):
@@ -35,6 +37,10 @@ class Refusal(Exception):
 
 class DataError(Refusal, ValueError):
     """What data did: a column that is missing, keys that repeat, a date outside the calendar."""
+
+
+class ConfigError(Refusal, ValueError):
+    """What a user asked for: a key or a value of a config, a name, an argument."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Matrix:
         if self.values.shape != (m, k) or len(self.asset) != m:
             raise DataError("matrix", f"its values must have the shape ({m}, {k})", f"{self.values.shape}")
 
-    def pick(self, panel: NDArray[np.generic]) -> NDArray[np.generic]:
+    def pick(self, panel: NDArray[Scalar]) -> NDArray[Scalar]:
         """The cells of a (T, N) panel that belong to the rows, (M,)."""
         return panel[self.session, self.asset]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from training.yaml_source import ConfigError, Document, KeyPath, dotted
+from features.panel import ConfigError
+from training.yaml_source import Document, KeyPath, dotted
 
 Known = Mapping[tuple[str, ...], tuple[str, ...]]
 

@@ -28,10 +28,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 import models.alpha as alpha
-from features.panel import Refusal
+from features.panel import ConfigError, Refusal
 from models.base import AlphaSpec
 from training.complaint import complaint
-from training.yaml_source import ConfigError, dump, override, read
+from training.yaml_source import dump, override, read
 
 __all__ = ["Config", "ConfigError", "json_schema", "load"]
 
@@ -71,7 +71,6 @@ class Data(_Section):
     end: datetime.date | None = Field(default=None, description="last session; null: the last one stored")
     universe: Universe = Universe()
     benchmark: str | None = Field(default=None, description="order_book_id of an index, quoted: '000300.XSHG'")
-    version: int | None = Field(default=None, ge=0, description="version of the factor table; null: the newest")
 
 
 class Features(_Section):
@@ -156,6 +155,7 @@ class Evaluate(_Section):
 
     top_k: int = Field(default=50, ge=1, description="names held long")
     capital: float = Field(default=1.0e8, gt=0, description="CNY; sets impact and capacity")
+    min_names: int = Field(default=200, ge=2, description="names with score and label that a session needs to count")
     entry: Entry | None = Field(default=None, description="price of trading in the headline; null: the label's")
 
 

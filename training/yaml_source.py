@@ -15,14 +15,10 @@ from typing import Any, ClassVar, TypeAlias
 
 import yaml
 
-from features.panel import Refusal
+from features.panel import ConfigError
 
 KeyPath = tuple[str | int, ...]
 Plain: TypeAlias = "bool | int | float | str | datetime.date | tuple[Plain, ...] | dict[str, Plain] | None"
-
-
-class ConfigError(Refusal, ValueError):
-    """What a config says and cannot mean: an unknown key, a wrong type, a file that extends itself."""
 
 
 @dataclass(frozen=True)

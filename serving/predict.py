@@ -1,0 +1,114 @@
+"""Batch predictions: a registered model and a session in, a score for every asset of the universe out.
+
+The same steps as in training, by the same functions: materialise, stack, score. Nothing is asked of labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from features.matrix import factor_hashes, matrix
+from features.operators import cs_rank
+from features.panel import ConfigError, DataError
+from features.sessions import Day, as_day, exchange_calendar
+from features.store import Store
+from training.fit import Scorer
+from training.manifest import Manifest
+from training.tracking import ModelRef, Tracking
+
+# Ten days hold the next session even over the longest holidays, twice: Spring Festival closes for nine.
+_UNTIL_NEXT = np.timedelta64(20, "D")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One session's predictions and where they come from.
+
+    frame     keys asof, effective, asset, target, horizon, run_id; values score, score_rank (in (0, 1), 1 best)
+    left_out  reason -> assets of the store that have no prediction
+    coverage  share of the universe's cells that the factors define
+    """
+
+    model: ModelRef
+    manifest: Manifest
+    frame: pl.DataFrame = field(repr=False)
+    left_out: Mapping[str, int]
+    coverage: float
+
+
+def predict(
+    home: Path,
+    store: Store,
+    model: str,
+    asof: Day | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prediction:
+    """Score the universe of a session by a registered model.
+
+    model   name@alias, name/version or runs:<run id>
+    asof    the session to decide on (default: the last one with bars)
+    Errors  ConfigError where no such model or session is; DataError where bars are missing, or where the code
+            computes a factor otherwise than when the model was trained
+    """
+    ref = Tracking(home).resolve(model)
+    manifest = Manifest.load(ref.folder)
+    bars = f"bars/{manifest.asset_class}"
+    session = _session(store, bars, asof)
+    manifest.require_same_factors(factor_hashes(store, manifest.asset_class, manifest.factors), f"model {model}")
+    scorer = Scorer.load(ref.folder)
+    table, universe, _ = matrix(
+        store, manifest.asset_class, scorer.columns, session, session, manifest.tradable, progress=progress
+    )
+    if table.columns != scorer.columns:
+        lost = sorted(set(scorer.columns) - set(table.columns))
+        raise DataError(f"model {model}", "its factors must be computable", f"{len(lost)} that are not", lost[0])
+    score = scorer.score(table.values, table.session)
+    rank = cs_rank(score[None, :], np.ones((1, len(score))))[0]
+    count = len(score)
+    frame = pl.DataFrame(
+        {
+            "asof": pl.Series([session.astype(object)] * count, dtype=pl.Date),
+            "effective": pl.Series([_next_session(store, session).astype(object)] * count, dtype=pl.Date),
+            "asset": table.assets[table.asset],
+            "target": [manifest.target] * count,
+            "horizon": pl.Series([manifest.horizon] * count, dtype=pl.Int64),
+            "run_id": [ref.run_id] * count,
+            "score": score,
+            "score_rank": rank,
+        }
+    )
+    outside = {"not in the universe": int(universe.shape[1] - universe.sum())}
+    return Prediction(ref, manifest, frame, outside, float(1 - np.isnan(table.values).mean()))
+
+
+def _session(store: Store, bars: str, asof: Day | None) -> np.datetime64:
+    first, last = store.span(bars)
+    if asof is None:
+        return as_day(last)
+    day = as_day(asof)
+    if not as_day(first) <= day <= as_day(last):
+        raise DataError(
+            f"prediction as of {day}", f"{bars} must hold that session", f"sessions from {first} to {last}",
+            help="Ingest the bars of that day first: daybar ingest.",
+        )  # fmt: skip
+    calendar = store.calendar()
+    if not calendar.contains(day):
+        before, after = calendar.at_or_before(day), calendar.next_after(day)
+        raise ConfigError(
+            f"prediction as of {day}", "asof must be a session", "a day without trading",
+            help=f"The sessions around it are {before} and {after}.",
+        )  # fmt: skip
+    return day
+
+
+def _next_session(store: Store, session: np.datetime64) -> np.datetime64:
+    """The first session on which the prediction can be traded; past the ingested calendar, the exchange's own."""
+    calendar = store.calendar()
+    if session < calendar.sessions[-1]:
+        return calendar.next_after(session)
+    return exchange_calendar(session, session + _UNTIL_NEXT).next_after(session)
