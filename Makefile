@@ -53,7 +53,7 @@ ui: $(STAMP)  ## MLflow's pages on the runs, at http://127.0.0.1:5000
 	$(BIN)/daybar ui $(ARGS)
 
 bench: $(STAMP)  ## the benchmarks; their numbers stand in benchmarks/README.md
-	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+	@for file in $(sort $(wildcard benchmarks/bench_*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
 
 clean:  ## delete the environment and the caches; keeps store, mlruns and predictions
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

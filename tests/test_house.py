@@ -107,6 +107,11 @@ def test_no_file_has_unfinished_work_or_a_path_of_one_machine(path):
         assert not re.search(r"(?<![\w.}~-])/(home|root|Users|work|opt|mnt)/", line), f"{short(path)}:{number}: {line}"
 
 
+def test_no_two_test_files_share_a_name():
+    names = [path.name for path in TESTS if path.name not in {"__init__.py", "conftest.py"}]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_the_lock_names_no_host():
     requirement = re.compile(r"[a-z0-9][a-z0-9.-]*(\[[a-z0-9,-]+\])?==[^\s;@]+( ; [^@]+)? \\")
     wheel = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
@@ -215,6 +220,14 @@ def test_help_imports_nothing_heavy():
     loaded = set(re.findall(r"\|\s+([A-Za-z_][\w]*)\s*$", told.stderr, re.MULTILINE))
     assert "serving" in loaded
     assert loaded & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_a_path_in_the_docs_is_there(page):
+    paths = re.findall(
+        r"(?<![\w/.])((?:features|models|training|serving|tests|configs|benchmarks|\.ci)/[\w./-]*)", page.read_text()
+    )
+    assert [path for path in paths if not (ROOT / path.rstrip("./")).exists()] == []
 
 
 EXAMPLES = [

@@ -1,4 +1,4 @@
-"""The calendar against plain loops over its days, and the properties that every expiry has."""
+"""The calendar against plain walks over its sessions, and what it refuses."""
 
 from __future__ import annotations
 
@@ -10,25 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.panel import DataError
-from features.rebalancing import is_rebalance_day
 from features.sessions import (
-    RULE_OF,
     Calendar,
     as_day,
-    contract_months,
-    days_to_expiry,
     exchange_calendar,
-    expiry,
     nth_weekday,
     weekday,
 )
 
 DAY = np.timedelta64(1, "D")
-
-
-@pytest.fixture(scope="module")
-def market_days() -> Calendar:
-    return exchange_calendar("2013-01-01", "2026-12-31")
 
 
 @pytest.fixture
@@ -102,10 +92,6 @@ def test_a_range_past_an_end_gives_the_part_that_is_known(week):
         (lambda week: week.add("2024-03-07", 0), "needs the day to be a session"),
         (lambda week: week.add("2024-03-05", 6), r"found \+6 sessions from 2024-03-05"),
         (lambda week: week.contains("next week"), "must read like 2024-02-09; found 'next week'"),
-        (lambda week: expiry("XX", 2024, 3, week), "rule must be known; found XX"),
-        (lambda week: expiry("LH", 2024, 3, week), "must lie between"),
-        (lambda week: contract_months("RB", "2024-03-04", week), "must be of CFFEX"),
-        (lambda week: is_rebalance_day("SP", week.sessions, week), "one of CSI, MSCI, FTSE; found SP"),
     ],
 )
 def test_what_a_calendar_cannot_know_is_refused_in_words(ask, says, week):
@@ -174,51 +160,9 @@ def test_the_exchange_calendar_refuses_what_is_not_published(start, end, exchang
         exchange_calendar(start, end, exchange)
 
 
-@pytest.mark.parametrize("product", [*sorted(RULE_OF), "510050.XSHG", "159919.XSHE"])
-def test_expiries_are_sessions_and_strictly_increase(product, market_days):
-    months = [(year, month) for year in range(2013, 2027) for month in range(1, 13)][1:]
-    last = np.array([expiry(product, year, month, market_days) for year, month in months])
-    assert (np.diff(last) > 0 * DAY).all()
-    assert len(market_days.positions(last)) == len(months)
-
-
 @given(st.integers(1990, 2090), st.integers(1, 12), st.integers(0, 6), st.integers(1, 4))
 def test_the_nth_weekday_is_the_nth_of_a_walk_over_the_month(year, month, which, n):
     days = [dt.date(year, month, day) for day in range(1, 29)]
     walked = [day for day in days if day.weekday() == which][n - 1]
     assert nth_weekday(year, month, which, n).astype(object) == walked
     assert weekday(np.datetime64(walked)) == which
-
-
-@pytest.mark.parametrize("product", ["IF", "IO", "T", "510050.XSHG"])
-def test_a_chain_changes_only_on_the_session_after_an_expiry(product, market_days):
-    sessions = market_days.between("2023-01-01", "2025-12-31")
-    chains = [contract_months(product, day, market_days) for day in sessions]
-    for before, after, day in zip(chains[:-1], chains[1:], sessions[:-1], strict=True):
-        year, month = before[0]
-        expired = expiry(product, year, month, market_days) == day
-        assert (before != after) == expired
-        if expired:
-            assert after[0] == before[1]
-
-
-def test_days_to_expiry_count_to_the_last_trading_day_itself(week):
-    asof = np.array(["2024-03-05", "2024-03-08", "2024-03-12"], dtype="datetime64[D]")
-    last = np.datetime64("2024-03-11")
-    assert days_to_expiry(asof, last, week).tolist() == [6, 3, -1]
-    assert days_to_expiry(asof, last, week, "sessions").tolist() == [3, 1, -1]
-    assert days_to_expiry(asof[:, None], week.sessions[None, -2:], week, "sessions").tolist() == [
-        [4, 5],
-        [2, 3],
-        [0, 1],
-    ]
-    with pytest.raises(DataError, match="found 2024-04-19"):
-        days_to_expiry(asof, np.datetime64("2024-04-19"), week, "sessions")
-
-
-def test_a_rebalancing_day_past_the_calendars_end_waits_for_its_session(market_days):
-    whole = market_days.between("2023-01-01", "2023-12-31")
-    flags = is_rebalance_day("CSI", whole, market_days)
-    for stop in (np.flatnonzero(flags)[0], np.flatnonzero(flags)[0] + 1):
-        known = Calendar(whole[:stop])
-        assert np.array_equal(is_rebalance_day("CSI", known.sessions, known), flags[:stop])

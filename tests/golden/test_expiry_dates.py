@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.expiries import contract_months, expiry, settle_expiry
 from features.rebalancing import is_rebalance_day
-from features.sessions import Calendar, contract_months, exchange_calendar, expiry, settle_expiry, third_friday
+from features.sessions import Calendar, exchange_calendar, third_friday
 
 INDEX_PRODUCTS = ("IF", "IH", "IC", "IM", "IO", "HO", "MO")
 TREASURY_PRODUCTS = ("TS", "TF", "T", "TL")
