@@ -281,8 +281,10 @@ def _summary(result: PortfolioResult) -> dict[str, float]:
             out[f"information_ratio_{name}"] = excess["sharpe"]
     years = alive.sum() / ANN_DAYS
     out["annual_turnover"] = float(result.turnover[alive].sum() / years)
-    total_cost = sum(result.costs.values()) / np.append(np.nan, result.nav[:-1])
-    out["annual_cost"] = float(total_cost[alive].sum() / years)
+    before = np.append(np.nan, result.nav[:-1])
+    for kind, paid in result.costs.items():
+        out[f"annual_cost_{kind}"] = float((paid / before)[alive].sum() / years)
+    out["annual_cost"] = sum(out[f"annual_cost_{kind}"] for kind in result.costs)
     out["blocked_entries"] = float(result.blocked_entries.sum())
     out["blocked_exits"] = float(result.blocked_exits.sum())
     out["mean_positions"] = float(result.positions[alive].mean())

@@ -192,6 +192,8 @@ def test_the_summary_gives_annual_numbers_of_the_series():
     assert found["annual_return"] == pytest.approx((result.nav[-1] / 1e8) ** (242 / (T - 1)) - 1)
     assert found["excess_over_benchmark"] == pytest.approx((net - (index[1:] / index[:-1] - 1)).mean() * 242)
     assert "information_ratio_universe" in found
+    assert found["annual_cost"] == pytest.approx((result.gross - result.net)[1:].mean() * 242)
+    assert found["annual_cost"] > found["annual_cost_stamp_duty"] > 0
     assert all(math.isfinite(value) for value in found.values())
     alone = simulate_topk(score, panels, everyone(panels), k=3, horizon=2).summary
     assert not any("benchmark" in name for name in alone)
