@@ -161,10 +161,10 @@ class Store:
         """Columns of any table keyed by date and order_book_id as panels; as `read`, without lookback."""
         return self._wide(table, columns, start, end, 0, version)
 
-    def calendar(self) -> Calendar:
-        """The ingested sessions, carried on by the exchange's own where bars lie outside them."""
+    def calendar(self, cover: Iterable[dt.date] = ()) -> Calendar:
+        """The ingested sessions, carried on by the exchange's own where bars (or days to `cover`) lie outside them."""
         spans = [_span(self._snapshot(table)) for table in self.tables() if table.startswith("bars/")]
-        days = [day for span in spans for day in span if day is not None]
+        days = [day for span in (*spans, tuple(cover)) for day in span if day is not None]
         if not self.exists("reference/calendar"):
             if not days:
                 raise DataError("store", "it must hold bars or a calendar", f"neither in {self.root}", help=INGEST_HELP)
@@ -199,7 +199,7 @@ class Store:
         with self.locked(table):
             rows = storable(frame, table, keys)
             if not self.exists(table):
-                version = self._commit(table, rows, None, meta) if len(rows) else -1
+                version = self._commit(table, rows, None, meta, keys=keys) if len(rows) else -1
                 return Written(len(rows), 0, 0, version)
             snapshot = self._snapshot(table)
             rows = cast_to_stored(rows, self._scan(table, snapshot).collect_schema(), table)
@@ -230,7 +230,7 @@ class Store:
             if len(outside):
                 raise DataError(f"table {table}", f"rows must lie in {first} to {last}", f"{outside['date'][0]}")
             if not self.exists(table):
-                return self._commit(table, rows, None, meta)
+                return self._commit(table, rows, None, meta, keys=keys)
             snapshot = self._snapshot(table)
             rows = cast_to_stored(rows, self._scan(table, snapshot).collect_schema(), table)
             stored = self._stored(table, snapshot, range(first.year, last.year + 1))
@@ -241,6 +241,18 @@ class Store:
             days = pl.concat([gone["date"], rows["date"]])
             whole = pl.concat([rest, rows], how="diagonal")
             return self._commit(table, whole, set(days.dt.year()), meta, days.min())  # type: ignore[arg-type]
+
+    def rewrite(self, table: str, frame: pl.DataFrame, meta: Mapping[str, Any] | None = None) -> Written:
+        """Make the whole table exactly `frame`, for small tables without a key; no commit where it is so already."""
+        with self.locked(table):
+            rows = storable(frame, table, ())
+            if not self.exists(table):
+                return Written(len(rows), 0, 0, self._commit(table, rows, None, meta))
+            snapshot = self._snapshot(table)
+            stored = self._stored(table, snapshot, None)
+            if stored.columns == rows.columns and ordered(stored, rows.columns).equals(ordered(rows, rows.columns)):
+                return Written(0, 0, len(rows), int(snapshot.version()))
+            return Written(len(rows), 0, 0, self._commit(table, rows, set(), meta))
 
     @contextmanager
     def locked(self, table: str) -> Generator[None]:
@@ -364,14 +376,19 @@ class Store:
         years: set[int] | None,
         meta: Mapping[str, Any] | None,
         changed_from: dt.date | None = None,
+        keys: Sequence[str] = (),
     ) -> int:
         """Append the rows (years None), or let them stand for all that those years hold: `rows` may hold other years'
-        rows too, which are not written. A table that is not partitioned is rewritten as a whole."""
+        rows too, which are not written. A table that is not partitioned is rewritten as a whole. A new table is
+        partitioned where its date is among its `keys`, but for reference tables, which are small."""
         day = day_column(rows.columns)
         snapshot = self._snapshot(table) if self.exists(table) else None
         if day is not None and changed_from is None and len(rows):
             changed_from = rows[day].min()  # type: ignore[assignment]
-        partitioned = day is not None and not table.startswith("reference/")
+        if snapshot is None:
+            partitioned = day in keys and not table.startswith("reference/")
+        else:
+            partitioned = YEAR in snapshot.metadata().partition_columns
         if snapshot is not None and years is None:
             rows, years = self._gathered(table, snapshot, rows, day if partitioned else None)
         rows, predicate = ordered(rows), None
