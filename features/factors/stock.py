@@ -1,4 +1,4 @@
-"""Stocks: the first factors, each a pure function of the day's fields."""
+"""Stocks: return, adjusted prices, the universe and its return; what the other modules of stock factors start from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,30 @@ from features.panel import Float64Array
 from features.universe import TURNOVER_WINDOW, Universe, tradable
 
 
+@factor("CS", zh="日收益率", unit="decimal", sets=("stock_core", "literal"))
+def cs_ret_1d(close: Float64Array, prev_close: Float64Array) -> Float64Array:
+    """Return of the day on the ex-right reference price, hence adjusted.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: the price rose
+    NaN     no trade
+    Source  CS-09, 01 §1
+    """
+    return close / prev_close - 1
+
+
+@factor("CS", zh="对数日收益率", unit="decimal", stored=False)
+def log_ret(close: Float64Array, prev_close: Float64Array) -> Float64Array:
+    """Log return of the day on the ex-right reference price, that is of adjusted closes across suspensions too.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: the price rose
+    NaN     no trade
+    Source  r of 09 §2
+    """
+    return np.log(close / prev_close)
+
+
 @factor("CS", zh="成交额20日均值", unit="CNY", lookback=TURNOVER_WINDOW, sets=("stock_core",))
 def cs_turnover20(total_turnover: Float64Array) -> Float64Array:
     """Mean turnover of the last 20 sessions.
@@ -17,9 +41,20 @@ def cs_turnover20(total_turnover: Float64Array) -> Float64Array:
     Shape   (T, N) -> (T, N)
     Sign    high: liquid
     NaN     fewer than 12 traded sessions of 20
-    Source  spec 01 §2
+    Source  01 §2
     """
     return ts_mean(total_turnover, TURNOVER_WINDOW)
+
+
+@factor("CS", zh="成交均价", unit="CNY per share")
+def cs_vwap(total_turnover: Float64Array, volume: Float64Array) -> Float64Array:
+    """Mean price of the day's trades, unadjusted.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  01 §2
+    """
+    return total_turnover / volume
 
 
 @factor("CS", zh="可交易股票池", unit="flag")
@@ -33,31 +68,33 @@ def universe(
 
     Shape   (T, N) -> (T, N)
     NaN     no trade on t
-    Source  spec 00 §4
+    Source  00 §4
     """
     return tradable(traded, listed_sessions, cs_turnover20, is_st, Universe()).astype(np.float64)
 
 
-@factor("CS", zh="日收益率", unit="decimal", sets=("stock_core",))
-def cs_ret_1d(close: Float64Array, prev_close: Float64Array) -> Float64Array:
-    """Return of the day on the ex-right reference price, hence adjusted.
-
-    Shape   (T, N) -> (T, N)
-    Sign    positive: the price rose
-    NaN     no trade
-    Source  spec CS-09
-    """
-    return close / prev_close - 1
-
-
-@factor("CS", zh="市场日收益率", unit="decimal", lookback=1, scope="market", sets=("market",))
+@factor("CS", zh="市场日收益率", unit="decimal", scope="market", sets=("market",))
 def cs_market_return(cs_ret_1d: Float64Array, universe: Float64Array) -> Float64Array:
     """Equal-weight mean return of the universe.
 
     Shape   (T, N) -> (T, 1)
+    Sign    positive: the market rose
     NaN     empty universe
+    Source  09 §1, excess over the universe
     """
     return cs_mean(cs_ret_1d, universe)
+
+
+@factor("CS", zh="市场对数日收益率", unit="decimal", scope="market", stored=False)
+def market_log_ret(cs_market_return: Float64Array) -> Float64Array:
+    """Log of one plus the market's return, to set beside log returns.
+
+    Shape   (T, 1) -> (T, 1)
+    Sign    positive: the market rose
+    NaN     empty universe
+    Source  m of 09 §2
+    """
+    return np.log1p(cs_market_return)
 
 
 @factor("CS", zh="复权因子", unit="ratio", stored=False)
@@ -65,6 +102,40 @@ def adjust(close: Float64Array, prev_close: Float64Array) -> Float64Array:
     """Cumulative adjustment; its level depends on where the history begins, so only ratios may use it.
 
     Shape   (T, N) -> (T, N)
-    Source  spec 00 §3
+    NaN     none
+    Source  00 §3
     """
     return adjustment(close, prev_close)
+
+
+@factor("CS", zh="复权收盘价", unit="CNY, level arbitrary", stored=False)
+def adj_close(close: Float64Array, adjust: Float64Array) -> Float64Array:
+    """Adjusted close; only ratios of it mean something.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  00 §3
+    """
+    return close * adjust
+
+
+@factor("CS", zh="复权最高价", unit="CNY, level arbitrary", stored=False)
+def adj_high(high: Float64Array, adjust: Float64Array) -> Float64Array:
+    """Adjusted high; only ratios of it mean something.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  00 §3
+    """
+    return high * adjust
+
+
+@factor("CS", zh="复权最低价", unit="CNY, level arbitrary", stored=False)
+def adj_low(low: Float64Array, adjust: Float64Array) -> Float64Array:
+    """Adjusted low; only ratios of it mean something.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  00 §3
+    """
+    return low * adjust
