@@ -1,4 +1,4 @@
-"""Boosted trees by LightGBM: squared error, stopped by daily rank correlation, the mean of a few seeds."""
+"""Boosted trees by LightGBM: squared error, stopped on the last sessions, the mean of a few seeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import lightgbm as lgb
 import numpy as np
 
 from features.panel import Float32Array, Float64Array
-from models.alpha.validation import DailyRankIC, latest_sessions
+from models.alpha.validation import latest_sessions
 from models.base import FitError, Sample, Trial, require_aligned, require_varied
 
 
@@ -21,7 +21,7 @@ class LightGBM:
     """Settings of a gradient-boosted tree model that grows leaf by leaf.
 
     rounds          most trees that are grown per seed
-    early_stopping  rounds without a better daily rank IC on the last `valid_share` of the sessions; 0 grows all rounds
+    early_stopping  rounds without a smaller error on the last `valid_share` of the sessions; 0 grows all rounds
                     on all rows
     seeds           boosters whose scores are averaged; they differ in the rows and columns they draw
     extra           further parameters under LightGBM's main names; one that it does not know is an error
@@ -62,7 +62,7 @@ class LightGBM:
         decided = {
             "num_iterations": self.rounds,
             "best_iteration": [b.num_trees() - 1 for b, _ in grown],
-            "best_rank_ic": [ic for _, ic in grown],
+            "best_rmse": [error for _, error in grown],
             "rows": len(earlier.y),
             "sessions": earlier.sessions,
             "seed": seed,
@@ -77,23 +77,17 @@ class LightGBM:
     ) -> tuple[lgb.Booster, float | None]:
         if later is None:
             return lgb.train(dict(params), train, self.rounds), None
-        rank_ic = DailyRankIC(later)
-
-        def judge(score: Float64Array, _: lgb.Dataset) -> tuple[str, float, bool]:
-            return "rank_ic", rank_ic(score), True
-
         booster = lgb.train(
             dict(params),
             train,
             self.rounds,
             valid_sets=[self._rows(later, params, train)],
             valid_names=["later"],
-            feval=judge,
             callbacks=[lgb.early_stopping(self.early_stopping, verbose=False)],
         )
         # Only the rounds up to the best are kept, so that any reader of the file predicts the same.
         best = lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-        return best, float(booster.best_score["later"]["rank_ic"])
+        return best, float(booster.best_score["later"]["rmse"])
 
     def _rows(self, sample: Sample, params: Mapping[str, Any], ref: lgb.Dataset | None = None) -> lgb.Dataset:
         return lgb.Dataset(
@@ -103,7 +97,7 @@ class LightGBM:
     def _params(self) -> dict[str, Any]:
         own: dict[str, Any] = {
             "objective": "regression",
-            "metric": "None",
+            "metric": "rmse",
             "num_leaves": self.num_leaves,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.min_child_samples,
@@ -127,7 +121,7 @@ class LightGBM:
         if not self.extra:
             return
         rows = np.arange(16, dtype=np.float32).reshape(8, 2)
-        probe = lgb.train(dict(params), lgb.Dataset(rows, rows[:, 0], params={"verbosity": -1}), 1)
+        probe = lgb.train(dict(params), lgb.Dataset(rows, np.arange(8.0), params={"verbosity": -1}), 1)
         written = probe.model_to_string().partition("\nparameters:\n")[2].partition("\nend of parameters")[0]
         known = {line.strip("[]").partition(":")[0] for line in written.splitlines()}
         strange = sorted(set(self.extra) - known)

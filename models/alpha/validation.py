@@ -1,4 +1,4 @@
-"""How the alpha models stop and choose: the last sessions of their sample, purged, judged by daily rank correlation."""
+"""How the alpha models stop and choose: on the last sessions of their sample, purged."""
 
 from __future__ import annotations
 
