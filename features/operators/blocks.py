@@ -1,7 +1,8 @@
-"""Runs a compiled kernel over blocks of assets: each block is laid out asset-major, so that a kernel walks memory.
+"""Runs compiled kernels on plain threads: a rolling kernel over blocks of assets, a cross-sectional one over sessions.
 
-A kernel takes arrays (b, T) and numbers, writes into the arrays (b, T) it is given last, and knows nothing of threads.
-Kernels release the interpreter lock, so blocks run side by side on plain threads, whatever thread layer numba has.
+Kernels release the interpreter lock, so blocks run side by side whatever thread layer numba has. A kernel takes whole
+panels, the part of them that is its own, and numbers; it writes its part of the panel it is given last, and knows
+nothing of threads.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import numpy as np
 
 from features.panel import Float64Array
 
-# A block of this many cells (1 MiB of float64 an array) stays in a core's cache while a kernel walks it.
-_CELLS_A_BLOCK = 131_072
+# Assets a block: the rows of a window stay in a core's cache, and a row of the block still fills whole pages.
+_ASSETS_A_BLOCK = 256
+# Cells a block of sessions: enough to pay for handing it to a thread.
+_CELLS_A_BLOCK = 65_536
 
 
 def threads() -> int:
@@ -24,33 +27,48 @@ def threads() -> int:
 
 
 def over_assets(
-    kernel: Callable[..., None], panels: Sequence[Float64Array], *settings: float, outputs: int = 1
-) -> list[Float64Array]:
-    """The kernel applied to every block of assets of the panels.
+    kernel: Callable[..., None], panels: Sequence[Float64Array], *settings: float | Float64Array
+) -> Float64Array:
+    """The panel that kernel(*panels, start, stop, *settings, out) writes, called for blocks of assets start:stop.
 
-    panels   each (T, N), or (T, 1) or (1, N), which then counts for every asset or session; ±inf becomes NaN
-    returns  `outputs` arrays (T, N)
+    panels  each (T, N), or (T, 1) or (1, N), which then counts for every asset or session
     """
-    t, n = np.broadcast_shapes(*(np.shape(p) for p in panels))
-    wide = [np.broadcast_to(np.asarray(p, dtype=np.float64), (t, n)) for p in panels]
-    out = [np.empty((t, n)) for _ in range(outputs)]
-    width = max(1, min(n, _CELLS_A_BLOCK // max(t, 1)))
+    shape = np.broadcast_shapes(*(np.shape(p) for p in panels))
+    whole = [_readable(p, shape) for p in panels]
+    out = np.empty(shape)
 
-    def run(start: int) -> None:
-        cut = slice(start, min(start + width, n))
-        given = [np.array(p[:, cut].T, order="C") for p in wide]
-        for g in given:
-            g[np.isinf(g)] = np.nan
-        got = [np.empty((cut.stop - start, t)) for _ in range(outputs)]
-        kernel(*given, *settings, *got)
-        for o, g in zip(out, got, strict=True):
-            o[:, cut] = g.T
+    def run(start: int, stop: int) -> None:
+        kernel(*whole, start, stop, *settings, out)
 
-    starts = range(0, n, width)
-    if len(starts) == 1 or threads() == 1:
-        for start in starts:
-            run(start)
-    else:
-        with ThreadPoolExecutor(threads()) as pool:
-            list(pool.map(run, starts))
+    _in_parts(run, shape[1], _ASSETS_A_BLOCK)
     return out
+
+
+def over_sessions(kernel: Callable[..., None], panel: Float64Array, width: int) -> Float64Array:
+    """The (T, width) array that kernel(panel, start, stop, out) writes, called for blocks of sessions start:stop."""
+    whole = _readable(panel, np.shape(panel))
+    out = np.empty((len(whole), width))
+
+    def run(start: int, stop: int) -> None:
+        kernel(whole, start, stop, out)
+
+    _in_parts(run, len(whole), max(1, _CELLS_A_BLOCK // max(whole.shape[1], 1)))
+    return out
+
+
+def _readable(panel: Float64Array, shape: tuple[int, ...]) -> Float64Array:
+    """The panel row by row in memory, and read-only: for arrays that may be written numba would compile once more."""
+    whole = np.ascontiguousarray(np.broadcast_to(panel, shape), dtype=np.float64).view()
+    whole.flags.writeable = False
+    return whole
+
+
+def _in_parts(run: Callable[[int, int], None], length: int, part: int) -> None:
+    bounds = [(start, min(start + part, length)) for start in range(0, length, part)]
+    if len(bounds) <= 1 or threads() == 1:
+        for start, stop in bounds:
+            run(start, stop)
+    else:
+        with ThreadPoolExecutor(min(threads(), len(bounds))) as pool:
+            # The list waits for every part, and raises what a part raised.
+            list(pool.map(lambda bound: run(*bound), bounds))

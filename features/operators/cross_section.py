@@ -12,14 +12,22 @@ import numpy as np
 from scipy.special import ndtri
 
 from features.operators import row_kernels
+from features.operators.blocks import over_sessions
+from features.operators.order_kernels import MAD_TO_STD
 from features.panel import BoolArray, Float64Array
 
-_MAD_TO_STD = 1.4826
+# A regressor that varies by less than this share of its level is a constant with rounding on it.
+_CONSTANT = 1e-12
 
 
 def within(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array:
-    """x where the universe is true, NaN elsewhere."""
-    return np.where(np.asarray(universe, dtype=np.float64) > 0, x, np.nan)
+    """x where the universe is true and x is finite, NaN elsewhere."""
+    return np.where(np.greater(universe, 0) & np.isfinite(x), x, np.nan)
+
+
+def _median_and_mad(valid: Float64Array) -> tuple[Float64Array, Float64Array]:
+    both = over_sessions(row_kernels.median_and_mad, valid, 2)
+    return both[:, :1], both[:, 1:]
 
 
 def cs_count(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array:
@@ -37,12 +45,13 @@ def cs_mean(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array
 
 def cs_median(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array:
     """Median, (T, 1); NaN for an empty session."""
-    return row_kernels.median_and_mad(np.ascontiguousarray(within(x, universe)))[0][:, None]
+    return _median_and_mad(within(x, universe))[0]
 
 
 def cs_rank(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array:
     """Mid-rank (rank - 1/2) / N, in (0, 1)."""
-    return row_kernels.mid_rank(np.ascontiguousarray(within(x, universe)))
+    valid = within(x, universe)
+    return over_sessions(row_kernels.mid_rank, valid, valid.shape[1])
 
 
 def cs_normal(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array:
@@ -53,17 +62,18 @@ def cs_normal(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Arr
 def cs_zscore(x: Float64Array, universe: Float64Array | BoolArray) -> Float64Array:
     """(x - median) / (1.4826 MAD), clipped to ±5; NaN for a session whose MAD is 0."""
     valid = within(x, universe)
-    median, mad = row_kernels.median_and_mad(np.ascontiguousarray(valid))
-    scale = np.where(mad > 0, _MAD_TO_STD * mad, np.nan)
-    return np.clip((valid - median[:, None]) / scale[:, None], -5.0, 5.0)
+    median, mad = _median_and_mad(valid)
+    valid -= median
+    valid /= np.where(mad > 0, MAD_TO_STD * mad, np.nan)
+    return np.clip(valid, -5.0, 5.0, out=valid)
 
 
 def cs_winsor(x: Float64Array, universe: Float64Array | BoolArray, k: float = 5.0) -> Float64Array:
     """x clipped to median ± k 1.4826 MAD."""
     valid = within(x, universe)
-    median, mad = row_kernels.median_and_mad(np.ascontiguousarray(valid))
-    reach = (k * _MAD_TO_STD * mad)[:, None]
-    return np.clip(valid, median[:, None] - reach, median[:, None] + reach)
+    median, mad = _median_and_mad(valid)
+    reach = k * MAD_TO_STD * mad
+    return np.clip(valid, median - reach, median + reach, out=valid)
 
 
 def cs_residual(
@@ -78,8 +88,21 @@ def cs_residual(
     stacked = [np.broadcast_to(r, valid.shape) for r in regressors]
     out = np.full(valid.shape, np.nan)
     for t in range(len(valid)):
-        x = np.column_stack([np.ones(valid.shape[1]), *(r[t] for r in stacked)])
-        rows = ~np.isnan(valid[t]) & ~np.isnan(x).any(axis=1)
-        if rows.sum() >= 2 * x.shape[1]:
-            out[t, rows] = valid[t, rows] - x[rows] @ np.linalg.lstsq(x[rows], valid[t, rows])[0]
+        rows = np.isfinite(valid[t])
+        for r in stacked:
+            rows &= np.isfinite(r[t])
+        if rows.sum() >= max(2 * (len(stacked) + 1), 1):
+            centred = valid[t, rows] - valid[t, rows].mean()
+            x = np.column_stack([r[t, rows] for r in stacked]) if stacked else np.empty((len(centred), 0))
+            out[t, rows] = centred - _projected(x, centred)
     return out
+
+
+def _projected(x: Float64Array, y: Float64Array) -> Float64Array:
+    """The part of y, of mean 0, that the columns of x and a constant explain; columns of any unit count alike."""
+    level = np.abs(x).max(axis=0, initial=0.0)
+    x = x - x.mean(axis=0)
+    size = np.sqrt((x * x).sum(axis=0))
+    varied = size > _CONSTANT * level
+    x = x[:, varied] / size[varied]
+    return np.asarray(x @ np.linalg.lstsq(x, y)[0])

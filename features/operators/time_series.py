@@ -11,17 +11,20 @@ import math
 
 import numpy as np
 
-from features.operators import kernels
+from features.operators import order_kernels, state_kernels, sum_kernels
 from features.operators.blocks import over_assets
 from features.panel import Float64Array
 
-_MAD_TO_STD = 1.4826
+
+def _window(n: int) -> int:
+    if n < 1:
+        raise ValueError(f"a window must hold at least one session; found {n}")
+    return n
 
 
 def _least(n: int, least: int | None) -> int:
-    if n < 1:
-        raise ValueError(f"a window must hold at least one session; found {n}")
-    return math.ceil(0.6 * n) if least is None else least
+    usual = math.ceil(0.6 * _window(n))
+    return usual if least is None else least
 
 
 def lag(x: Float64Array, n: int = 1) -> Float64Array:
@@ -31,17 +34,19 @@ def lag(x: Float64Array, n: int = 1) -> Float64Array:
     out = np.full(x.shape, np.nan)
     if n < len(x):
         out[n:] = x[: len(x) - n]
+        out[np.isinf(out)] = np.nan
     return out
 
 
 def delta(x: Float64Array, n: int = 1) -> Float64Array:
     """Change over n sessions."""
-    return x - lag(x, n)
+    past = lag(x, n)
+    return np.where(np.isfinite(x), x, np.nan) - past
 
 
 def ts_mean(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Mean over the window."""
-    return over_assets(kernels.moments, [x], n, _least(n, least), outputs=2)[0]
+    return over_assets(sum_kernels.moments, [x], n, _least(n, least), sum_kernels.MEAN)
 
 
 def lagmean(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
@@ -51,68 +56,66 @@ def lagmean(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
 
 def ts_sum(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Sum over the valid cells of the window."""
-    return ts_mean(x, n, least) * ts_count(~np.isnan(x), n)
+    return over_assets(sum_kernels.moments, [x], n, _least(n, least), sum_kernels.SUM)
 
 
 def ts_count(condition: Float64Array | np.ndarray, n: int) -> Float64Array:
     """Number of cells of the window where the condition holds; NaN does not hold."""
-    running = np.cumsum(np.asarray(condition) > 0, axis=0, dtype=np.int64)
-    out = running.astype(np.float64)
-    out[n:] -= running[:-n]
-    return out
+    return over_assets(state_kernels.count, [np.asarray(condition, dtype=np.float64)], _window(n))
 
 
 def ts_std(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Standard deviation (ddof 1) over the window; exactly 0 where it is constant, NaN with one valid cell."""
-    return over_assets(kernels.moments, [x], n, _least(n, least), outputs=2)[1]
+    return over_assets(sum_kernels.moments, [x], n, _least(n, least), sum_kernels.STD)
 
 
 def ts_max(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Largest value of the window."""
-    return over_assets(kernels.maximum, [x], n, _least(n, least))[0]
+    return over_assets(state_kernels.maximum, [x], n, _least(n, least), 1.0)
 
 
 def ts_min(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Smallest value of the window."""
-    return -ts_max(-x, n, least)
+    return over_assets(state_kernels.maximum, [x], n, _least(n, least), -1.0)
 
 
 def ts_beta(y: Float64Array, x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Slope of y on x with a constant, over the cells where both are valid (three at least)."""
-    return over_assets(kernels.regression, [y, x], n, _least(n, least), outputs=3)[0]
+    return over_assets(sum_kernels.regression, [y, x], n, _least(n, least), sum_kernels.BETA)
 
 
 def ts_corr(y: Float64Array, x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Correlation over the cells where both are valid (three at least); NaN where one is constant."""
-    return over_assets(kernels.regression, [y, x], n, _least(n, least), outputs=3)[1]
+    return over_assets(sum_kernels.regression, [y, x], n, _least(n, least), sum_kernels.CORR)
 
 
 def ts_resid_std(y: Float64Array, x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Standard deviation (ddof 2) of the residuals of y on x with a constant."""
-    return over_assets(kernels.regression, [y, x], n, _least(n, least), outputs=3)[2]
+    return over_assets(sum_kernels.regression, [y, x], n, _least(n, least), sum_kernels.RESID)
 
 
 def _order_least(w: int, least: int | None) -> int:
-    return max(60, math.ceil(w / 2)) if least is None else least
+    usual = max(60, math.ceil(_window(w) / 2))
+    needed = usual if least is None else least
+    if needed > w:
+        raise ValueError(f"a window of {w} sessions never holds the {needed} valid ones asked for; give `least`")
+    return needed
 
 
 def ts_median(x: Float64Array, n: int, least: int | None = None) -> Float64Array:
     """Median over the window."""
-    return over_assets(kernels.median_and_mad, [x], n, _least(n, least), outputs=2)[0]
+    return over_assets(order_kernels.median, [x], n, _least(n, least))
 
 
 def ts_percentile(x: Float64Array, w: int = 250, least: int | None = None) -> Float64Array:
     """Mid-rank of x_t among the window, in (0, 1); needs max(60, w/2) valid cells."""
-    return over_assets(kernels.percentile, [x], w, _order_least(w, least))[0]
+    return over_assets(order_kernels.percentile, [x], w, _order_least(w, least))
 
 
 def ts_robust_z(x: Float64Array, w: int = 250, least: int | None = None) -> Float64Array:
     """(x_t - median) / (1.4826 MAD) over the window, clipped to ±5; NaN where the MAD is 0."""
-    median, mad = over_assets(kernels.median_and_mad, [x], w, _order_least(w, least), outputs=2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = (x - median) / (_MAD_TO_STD * mad)
-    z[~(mad > 0)] = np.nan
-    return np.clip(z, -5.0, 5.0)
+    z = over_assets(order_kernels.robust_z, [x], w, _order_least(w, least))
+    return np.clip(z, -5.0, 5.0, out=z)
 
 
 def run_length(condition: Float64Array, span: int = 120) -> Float64Array:
@@ -120,18 +123,18 @@ def run_length(condition: Float64Array, span: int = 120) -> Float64Array:
 
     A run is counted within the last `span` sessions, so that the lookback is bounded.
     """
-    return over_assets(kernels.run_length, [condition], span)[0]
+    return over_assets(state_kernels.run_length, [condition], _window(span))
 
 
 def consecutive(condition: Float64Array, n: int) -> Float64Array:
     """1 where the condition has held on each of the last n valid sessions within the last 2n + 20, else 0."""
-    run = run_length(condition, 2 * n + 20)
+    run = run_length(condition, 2 * _window(n) + 20)
     return np.where(np.isnan(run), np.nan, (run >= n).astype(np.float64))
 
 
 def previous_valid(x: Float64Array) -> Float64Array:
     """The newest valid value before t, across suspensions."""
-    return over_assets(kernels.previous_valid, [x])[0]
+    return over_assets(state_kernels.previous_valid, [x])
 
 
 def adjustment(close: Float64Array, prev_close: Float64Array) -> Float64Array:
@@ -140,8 +143,10 @@ def adjustment(close: Float64Array, prev_close: Float64Array) -> Float64Array:
     It begins at 1 with each asset's first row of the array: its level means nothing, its ratios do.
     Source  spec 00 §3
     """
-    step = previous_valid(close) / prev_close
-    step[~np.isfinite(step)] = 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = previous_valid(close) / prev_close
+    # A row without a close moves nothing: the next close is compared with the last one, and would count its step again.
+    step[~((step > 0) & (step < np.inf) & np.isfinite(close))] = 1.0
     return np.asarray(np.cumprod(step, axis=0))
 
 
@@ -152,12 +157,10 @@ def ewma(
 
     state  (2, N): the count of valid values up to `start`, and the level; None at the beginning
     """
-    carried = np.zeros((x.shape[1], 2)) if state is None else np.array(state.T, dtype=np.float64, order="C")
-    out = np.empty(x.shape[::-1])
-    kernels.decayed(np.ascontiguousarray(np.where(np.isfinite(x), x, np.nan).T), carried, decay, start, out)
-    return np.ascontiguousarray(out.T), np.ascontiguousarray(carried.T)
+    carried = np.zeros((2, x.shape[1])) if state is None else np.array(state, dtype=np.float64, order="C")
+    return over_assets(state_kernels.decayed, [x], carried, decay, start), carried
 
 
 def sessions_since_gap(valid: Float64Array | np.ndarray, gap: int = 20) -> Float64Array:
     """Sessions since an asset came back after more than `gap` sessions away, counting from 1; 0 if it did not."""
-    return over_assets(kernels.since_gap, [np.asarray(valid, dtype=np.float64)], gap)[0]
+    return over_assets(state_kernels.since_gap, [np.asarray(valid, dtype=np.float64)], gap)
