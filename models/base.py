@@ -61,6 +61,8 @@ class Sample:
         self._check_values()
 
     def _check_values(self) -> None:
+        if self.sessions < 2:
+            raise FitError("sample", "a model needs at least 2 sessions", f"{self.sessions}")
         if (np.diff(self.session) < 0).any():
             row = int(np.argmax(np.diff(self.session) < 0)) + 1
             raise FitError(
@@ -76,8 +78,6 @@ class Sample:
                 "weights must be finite, not negative and not all zero",
                 f"a minimum of {self.weight.min(initial=np.inf)}",
             )
-        if self.sessions < 2:
-            raise FitError("sample", "a model needs at least 2 sessions", f"{self.sessions}")
 
     @property
     def sessions(self) -> int:

@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from features.panel import BoolArray, DataError, Float32Array, Float64Array, IntArray
-from training.config import ConfigError
+from features.panel import BoolArray, ConfigError, DataError, Float32Array, Float64Array, IntArray
 from training.cross_section import standardise_sessions
 
 _THREADS: Final = 2

@@ -54,7 +54,13 @@ def test_any_reader_of_its_files_predicts_the_same(fitted, sample, tmp_path):
 
 def test_the_settings_reach_lightgbm(fitted):
     written = fitted.boosters[0].model_to_string()
-    for line in ("num_leaves: 31", "min_data_in_leaf: 20", "bagging_fraction: 0.7", "lambda_l2: 10", "deterministic: 1"):
+    for line in (
+        "num_leaves: 31",
+        "min_data_in_leaf: 20",
+        "bagging_fraction: 0.7",
+        "lambda_l2: 10",
+        "deterministic: 1",
+    ):
         assert f"[{line}]" in written
 
 

@@ -13,7 +13,7 @@ from models.base import FitError, Sample
 @pytest.fixture
 def sample() -> Sample:
     rng = np.random.default_rng(3)
-    X = (rng.standard_normal((3000, 4)) + [0.5, -1, 0, 2]).astype(np.float32)
+    X = rng.normal([0.5, -1.0, 0.0, 2.0], 1.0, (3000, 4)).astype(np.float32)
     y = 0.3 * X[:, 0] - 0.2 * X[:, 1] + 0.4 + rng.standard_normal(3000)
     return Sample(X, y, np.repeat(np.arange(60), 50), rng.uniform(0.5, 2.0, 3000), ("a", "b", "c", "d"), 2)
 

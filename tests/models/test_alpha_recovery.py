@@ -61,7 +61,7 @@ def newey_west_error(x: np.ndarray) -> float:
 
 
 def test_in_a_world_of_noise_no_model_finds_skill():
-    outside = {name: 0 for name in SMALL}
+    outside = dict.fromkeys(SMALL, 0)
     for seed in range(10):
         world = small(seed, noise=True)
         for name, spec in SMALL.items():

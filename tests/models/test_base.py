@@ -48,7 +48,10 @@ def test_a_refusal_of_a_fit_is_a_refusal_and_a_runtime_error():
         (lambda s: {"X": s.X[:, :1]}, r"\(6, 2\); found \(6, 1\)"),
         (lambda s: {"X": s.X.astype(np.float64)}, "X must be float32"),
         (lambda s: {"y": holed(s.y, 4, np.nan)}, "every label must be a finite number; found nan, first at row 4"),
-        (lambda s: {"session": np.array([3, 3, 4, 4, 3, 7])}, "sorted by session; found 3 after a later one, first at row 4"),
+        (
+            lambda s: {"session": np.array([3, 3, 4, 4, 3, 7])},
+            "sorted by session; found 3 after a later one, first at row 4",
+        ),
         (lambda s: {"session": s.session[:5]}, "session and weight"),
         (lambda s: {"session": np.full(6, 3)}, "at least 2 sessions; found 1"),
         (lambda s: {"weight": holed(s.weight, 0, -1.0)}, "weights"),
