@@ -113,7 +113,7 @@ def _ids(raw: pl.DataFrame, origin: str) -> pl.Series:
             "order_book_id must be text",
             f"{column.dtype}",
             f"{column[0]}",
-            "As a number 000001 has lost its zeros: read that column as text, for example dtype={'order_book_id': str}.",
+            "As a number 000001 has lost its zeros: read the column as text, as in dtype={'order_book_id': str}.",
         )
     text = column.str.strip_chars()
     return text.set(text == "", None)
