@@ -164,6 +164,11 @@ def catalogue(asset_class: str) -> Mapping[str, Factor]:
     return found
 
 
+def stored(asset_class: str) -> tuple[str, ...]:
+    """Names of the factors that have a column in the store, in catalogue order."""
+    return tuple(n for n, f in catalogue(asset_class).items() if f.stored)
+
+
 def select(
     asset_class: str,
     *,

@@ -25,7 +25,7 @@ import polars as pl
 
 from features.factor import Plan, compute, plan
 from features.inputs import available, read_inputs
-from features.panel import DataError, Float64Array, Panels, SessionArray
+from features.panel import ConfigError, DataError, Float64Array, Panels, SessionArray
 from features.sessions import Day, as_day
 from features.store import KEYS, Store
 
@@ -80,12 +80,14 @@ def materialise(
     *,
     memory: float = 4e9,
     anew: bool = False,
+    say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> BuildReport:
     """Bring the named factors in the store up to `end` (default: the last session with bars).
 
     memory    bytes that a chunk's panels may take
     anew      compute everything again, whatever the table says
+    say       told the memory that a chunk will take, before it is taken
     progress  called with the sessions done and the sessions to do
     """
     bars, table = f"bars/{asset_class}", f"factors/{asset_class}"
@@ -98,6 +100,8 @@ def materialise(
         longest, estimate = _chunk_length(store, bars, whole, memory)
         todo = sum(stop - start for start, stop, _ in work.chunks(longest))
         done = rows = 0
+        if todo:
+            say(f"building {len(whole.wanted)} factors on {todo:,} sessions, about {estimate / 1e6:,.0f} MB at a time")
         for start, stop, columns in work.chunks(longest):
             progress(done, todo)
             part = plan(asset_class, columns, available(store, asset_class))
@@ -106,6 +110,15 @@ def materialise(
         progress(done, todo)
     built = tuple(c for c, s in work.starts.items() if s < len(sessions))
     return BuildReport(built, todo, rows, whole.absent, version, estimate)
+
+
+def memory_bytes(text: str) -> float:
+    """The number of bytes that a text like 500MB or 4GB means; ConfigError for another."""
+    units = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+    number, unit = text[:-2].strip(), text[-2:].upper()
+    if unit not in units or not number.replace(".", "", 1).isdigit() or float(number) <= 0:
+        raise ConfigError("memory", "it must be a number and one of KB, MB, GB, TB", repr(text), help="Say 4GB.")
+    return float(number) * units[unit]
 
 
 def reaches(store: Store, asset_class: str) -> dict[str, tuple[str, dt.date]]:

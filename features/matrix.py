@@ -36,6 +36,7 @@ def matrix(
     end: Day | None = None,
     universe: Universe | None = None,
     *,
+    say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Matrix, BoolArray, BuildReport]:
     """The factor matrix of the universe on the sessions from start to end.
@@ -46,7 +47,7 @@ def matrix(
     """
     names = tuple(names)
     turnover = _turnover_factor(asset_class)
-    report = materialise(store, asset_class, (*names, turnover), end, progress=progress)
+    report = materialise(store, asset_class, (*names, turnover), end, say=say, progress=progress)
     columns = tuple(n for n in names if n not in report.absent)
     known = plan(asset_class, columns, available(store, asset_class))
     for name, (digest, _) in reaches(store, asset_class).items():

@@ -13,6 +13,22 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from features.refusal import ConfigError, DataError, Refusal
+
+__all__ = [
+    "AssetArray",
+    "BoolArray",
+    "ConfigError",
+    "DataError",
+    "Float32Array",
+    "Float64Array",
+    "IntArray",
+    "Matrix",
+    "Panels",
+    "Refusal",
+    "SessionArray",
+]
+
 Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -20,27 +36,6 @@ BoolArray = NDArray[np.bool_]
 SessionArray = NDArray[np.datetime64]
 AssetArray = NDArray[np.str_]
 Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-class Refusal(Exception):
-    """An error a user can act on: who complains, what must hold, what was found, where first, what would help."""
-
-    def __init__(self, who: str, must: str, found: str, where: str = "", help: str = "") -> None:
-        self.who, self.must, self.found, self.where, self.help = who, must, found, where, help
-        super().__init__(who, must, found, where, help)
-
-    def __str__(self) -> str:
-        where = f", first at {self.where}" if self.where else ""
-        cure = f"\n  {self.help}" if self.help else ""
-        return f"{self.who}: {self.must}; found {self.found}{where}.{cure}"
-
-
-class DataError(Refusal, ValueError):
-    """What data did: a column that is missing, keys that repeat, a date outside the calendar."""
-
-
-class ConfigError(Refusal, ValueError):
-    """What a user asked for: a key or a value of a config, a name, an argument."""
 
 
 @dataclass(frozen=True)

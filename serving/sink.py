@@ -8,24 +8,26 @@ from pathlib import Path
 import polars as pl
 
 from features.store import Store, Written
+from serving.predict import Prediction
 
 KEYS = ("asof", "effective", "asset", "target", "horizon", "run_id")
 
 
-def give(store: Store, table: str, frame: pl.DataFrame, folder: Path, csv: bool = False) -> tuple[Written, Path]:
-    """Write predictions to a table of the store and to a Parquet file (and CSV) of that session.
+def give(store: Store, prediction: Prediction, folder: Path, csv: bool = False) -> tuple[Written, Path]:
+    """Write predictions to pred_<task> in the store and to a Parquet file (and CSV) a model and session.
 
     Giving the same twice changes nothing; other values under the same keys become a new version of the table.
     """
-    written = store.upsert(table, frame, keys=KEYS)
-    path = folder / f"{frame['asof'][0]}.parquet"
-    write_whole(path, frame)
+    frame, ref = prediction.frame, prediction.model
+    written = store.upsert(f"pred_{prediction.manifest.task}", frame, keys=KEYS)
+    path = folder / (ref.name or ref.run_id) / f"{frame['asof'][0]}.parquet"
+    _write_whole(path, frame)
     if csv:
-        write_whole(path.with_suffix(".csv"), frame)
+        _write_whole(path.with_suffix(".csv"), frame)
     return written, path
 
 
-def write_whole(path: Path, frame: pl.DataFrame) -> None:
+def _write_whole(path: Path, frame: pl.DataFrame) -> None:
     """Write a file that is there either whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")

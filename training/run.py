@@ -62,7 +62,7 @@ def train(
     """
     store = Store(home / config.data.store)
     tracking = Tracking(home)
-    data = alpha.prepare(config, store, progress)
+    data = alpha.prepare(config, store, say, progress)
     table = data.matrix
     say(
         f"matrix: {len(table.session):,} rows x {len(table.columns)} factors, "

@@ -87,14 +87,16 @@ class Judgement:
         return {f"{prefix}{k}": v for k, v in out.items()}
 
 
-def prepare(config: Config, store: Store, progress: Callable[[int, int], None]) -> AlphaData:
+def prepare(
+    config: Config, store: Store, say: Callable[[str], None], progress: Callable[[int, int], None]
+) -> AlphaData:
     """Steps 3 to 7: factors materialised and stacked, quotes read, labels made, sessions split."""
-    chosen, data = config.features, config.data
-    names = select(
-        data.asset_class, sets=chosen.sets, families=chosen.families, names=chosen.names, exclude=chosen.exclude
-    )
+    data = config.data
+    names = select(data.asset_class, **config.features.model_dump())
     settings = Universe(**data.universe.model_dump())
-    stacked, universe, build = matrix(store, data.asset_class, names, data.start, data.end, settings, progress=progress)
+    stacked, universe, build = matrix(
+        store, data.asset_class, names, data.start, data.end, settings, say=say, progress=progress
+    )
     notes = [f"{name} left out: {why}" for name, why in build.absent.items()]
     quotes = _quotes(store, data.asset_class, stacked)
     benchmark = _benchmark(config, store, stacked, notes)

@@ -62,7 +62,12 @@ def simulate(size: str = "tiny", world: str | World = "null", seed: int = 0) -> 
 
 
 def batches(simulation: Simulation) -> Iterator[Batch]:
-    """The bars and reference tables, never the truth, as the ingest door takes them; reference tables first."""
+    """The bars and reference tables, never the truth, as the ingest door takes them; reference tables first.
+
+    The table reference/simulation says which simulation a store holds, so that reports can print it.
+    """
+    origin = pl.DataFrame({"source": [SOURCE], "origin": [simulation.origin]})
+    yield Batch("reference/simulation", simulation.origin, origin)
     for name, frame in simulation.reference.items():
         yield Batch(f"reference/{name}", simulation.origin, frame)
     for asset_class, frame in simulation.bars.items():

@@ -1,0 +1,137 @@
+"""What the terminal shows: tables of reports, progress on a terminal and plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from features.check import CheckReport
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from features.ingest import IngestReport
+from features.materialise import BuildReport
+from features.store import Store, Written
+
+if TYPE_CHECKING:
+    from serving.predict import Prediction
+    from training.run import Trained
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def line(text: str) -> None:
+    """One plain line."""
+    console.print(text, markup=False)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere; yields what is to be called with done and total."""
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
+
+
+def frame_table(frame: pl.DataFrame, title: str) -> Table:
+    """A frame as a table, numbers to the right."""
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(v) for v in row))
+    return table
+
+
+def ingested(report: IngestReport) -> None:
+    """Counts by file, then by reason; the columns that were left out."""
+    console.print(frame_table(report.files(), "Rows by file"))
+    reasons = report.reasons().select("table", "severity", "reason", "rows", "first", "meaning")
+    if len(reasons):
+        console.print()
+        console.print(frame_table(reasons, "What was found"))
+    for batch in report.batches:
+        for note in batch.notes:
+            line(f"note: {Path(batch.origin).name}: {note}")
+    line(f"{report.rows:,} rows in {report.seconds:.1f} s, {report.quarantined:,} in quarantine")
+
+
+def checked(report: CheckReport) -> None:
+    """Coverage, gaps and survivorship, then the warnings."""
+    for title, frame in report.frames().items():
+        console.print(frame_table(frame, title))
+        console.print()
+    for warning in report.warnings:
+        line(f"warning: {warning}")
+
+
+def built(report: BuildReport) -> None:
+    """What a build did."""
+    line(
+        f"built {len(report.columns)} factors on {report.sessions:,} sessions, {report.rows:,} rows "
+        f"(bars version {report.bars_version})"
+    )
+    for name, why in report.absent.items():
+        line(f"absent: {name} {why}")
+
+
+def trained(result: Trained, home: Path) -> None:
+    """The headline numbers, the rows lost, and where to look."""
+    rows = (
+        ("RankIC mean", "rank_ic_mean", "+.4f"),
+        ("RankIC Newey-West t", "rank_ic_nw_t", "+.2f"),
+        ("ICIR per year", "rank_ic_icir", "+.2f"),
+        ("IC mean (Pearson)", "ic_mean", "+.4f"),
+        ("decile monotonicity", "decile_monotonicity", "+.2f"),
+        ("top-k net return per year", "topk_annual_return", "+.2%"),
+        ("universe return per year", "topk_universe_annual_return", "+.2%"),
+        ("net excess over universe", "topk_excess_over_universe", "+.2%"),
+        ("net excess over benchmark", "topk_excess_over_benchmark", "+.2%"),
+        ("cost per year", "topk_annual_cost", ".2%"),
+        ("turnover per year", "topk_annual_turnover", ".1f"),
+    )
+    table = Table("", "walk-forward", "holdout", title="Scores", title_justify="left", show_edge=False)
+    for label, key, spec in rows:
+        shown = [format(result.metrics[k], spec) if k in result.metrics else "-" for k in (key, f"holdout_{key}")]
+        table.add_row(label, *shown)
+    console.print(table)
+    line("rows: " + ", ".join(f"{reason} {count:,}" for reason, count in result.lost.items()))
+    line(f"run {result.run_id}")
+    where = "" if home == Path() else f" --home {home}"
+    if result.name:
+        alias = f", alias {result.alias}" if result.alias else ""
+        line(f"registered {result.name} version {result.version}{alias}")
+        line(f"next: daybar predict {result.name}@{result.alias}{where}" if result.alias else "")
+    line(f"look: daybar ui{where}")
+
+
+def predicted(prediction: Prediction, written: Written, path: Path, store: Store) -> None:
+    """The best and the worst by score, how many rows went where."""
+    frame, ref = prediction.frame, prediction.model
+    named = frame.sort("score", descending=True).select("asset", "score", "score_rank")
+    names = store.instruments(prediction.manifest.asset_class)
+    if "symbol" in names.columns:
+        named = named.join(names.select(asset="order_book_id", 名称="symbol"), on="asset", how="left")
+    shown = named if len(named) <= 10 else pl.concat([named.head(5), named.tail(5)])
+    title = f"{ref.name or 'run'} {ref.version or ref.run_id}: best and worst of {len(frame)}"
+    console.print(frame_table(shown.with_columns(pl.col("score", "score_rank").round(4)), title))
+    asof, effective = frame["asof"][0], frame["effective"][0]
+    line(f"as of {asof}, tradable from {effective}, {prediction.coverage:.1%} of cells defined")
+    line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in prediction.left_out.items()))
+    line(f"{written.new:,} new, {written.restated:,} restated, {written.unchanged:,} unchanged rows in the store")
+    line(f"file: {path}")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
