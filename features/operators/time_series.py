@@ -121,7 +121,8 @@ def ts_robust_z(x: Float64Array, w: int = 250, least: int | None = None) -> Floa
 def run_length(condition: Float64Array, span: int = 120) -> Float64Array:
     """How many valid sessions in a row, t included, the condition has held; NaN sessions are skipped.
 
-    A run is counted within the last `span` sessions, so that the lookback is bounded.
+    A run is counted within the last `span` sessions, so that the lookback is bounded. A session that was traded but
+    whose condition is not known must be given as 0 to break the run: a NaN stands for a suspension.
     """
     return over_assets(state_kernels.run_length, [condition], _window(span))
 
