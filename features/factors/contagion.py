@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from features.factor import factor
-from features.operators import RollingFit, cs_count, cs_median, flag, lag, lagmean, rolling_ols, ts_count, ts_percentile
+from features.operators import cs_count, cs_median, lag, lagmean, ts_count, ts_percentile
+from features.operators.logic import flag
+from features.operators.regression import RollingFit, rolling_ols
 from features.panel import Float64Array
 
 _COVERAGE = 0.8

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from features.factor import factor
-from features.operators import cs_mean, flag, lag, run_length, ts_mean
+from features.operators import cs_mean, lag, run_length, ts_mean
+from features.operators.logic import flag
 from features.panel import Float64Array
 
 TICK = 0.01

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from features.factor import factor
-from features.operators import corwin_schultz, ewma, ts_mean, ts_percentile, yang_zhang
+from features.operators import ewma, ts_mean, ts_percentile
+from features.operators.ranges import corwin_schultz, yang_zhang
 from features.panel import Float64Array
 
 SESSIONS_A_YEAR = 242

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from features.factor import factor
-from features.operators import cs_mean, cs_residual, cs_zscore, flag, lagmean
+from features.operators import cs_mean, cs_residual, cs_zscore, lagmean
+from features.operators.logic import flag
 from features.panel import Float64Array
 
 # Boards 1 .. 4 have a dummy each; the main board, 0, is what they are compared with.

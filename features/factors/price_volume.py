@@ -11,17 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from features.factor import family
-from features.operators import (
-    delta,
-    lag,
-    ts_beta,
-    ts_corr,
-    ts_max,
-    ts_mean,
-    ts_min,
-    ts_resid_std,
-    ts_std,
-)
+from features.operators import delta, lag, ts_beta, ts_corr, ts_max, ts_mean, ts_min, ts_resid_std, ts_std
 from features.panel import Float64Array
 
 WINDOWS = (5, 10, 20, 60, 120, 250)

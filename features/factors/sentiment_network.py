@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from features.factor import factor
-from features.operators import RollingFit, cs_mean, flag, lag, rolling_ols, ts_median
+from features.operators import cs_mean, lag, ts_median
+from features.operators.logic import flag
+from features.operators.regression import RollingFit, rolling_ols
 from features.panel import Float64Array
 
 _WINDOW = 250

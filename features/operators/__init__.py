@@ -11,9 +11,6 @@ from features.operators.cross_section import (
     cs_zscore,
     within,
 )
-from features.operators.logic import flag
-from features.operators.ranges import corwin_schultz, garman_klass, parkinson, rogers_satchell, yang_zhang
-from features.operators.regression import RollingFit, rolling_ols
 from features.operators.time_series import (
     adjustment,
     consecutive,
@@ -39,10 +36,8 @@ from features.operators.time_series import (
 )
 
 __all__ = [
-    "RollingFit",
     "adjustment",
     "consecutive",
-    "corwin_schultz",
     "cs_count",
     "cs_mean",
     "cs_median",
@@ -53,14 +48,9 @@ __all__ = [
     "cs_zscore",
     "delta",
     "ewma",
-    "flag",
-    "garman_klass",
     "lag",
     "lagmean",
-    "parkinson",
     "previous_valid",
-    "rogers_satchell",
-    "rolling_ols",
     "run_length",
     "sessions_since_gap",
     "ts_beta",
@@ -76,5 +66,4 @@ __all__ = [
     "ts_std",
     "ts_sum",
     "within",
-    "yang_zhang",
 ]
