@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from features.refusal import ConfigError, Refusal
@@ -78,12 +77,11 @@ def ingest(
 @app.command()
 def check(asset_class: AssetClass = "CS", store: StorePath = STORE, home: Home = HERE) -> None:
     """Print coverage, gaps and the survivorship picture of a store. Example: daybar check --store market"""
-    from features.check import check_store
-
+    from features.check import check as check_bars
     from features.store import Store
     from serving import show
 
-    show.checked(check_store(Store(home / store), asset_class))
+    show.checked(check_bars(Store(home / store), asset_class))
 
 
 @app.command()
@@ -186,10 +184,10 @@ def main() -> None:
     """Run the command line; a refusal is told on stderr and sets the exit code."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        typer.echo(f"error: {error}\nTry daybar --help, or daybar VERB --help.", err=True)
         sys.exit(1)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except Refusal as refusal:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from features.check import CheckReport
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from features.check import CheckReport
 from features.ingest import IngestReport
 from features.materialise import BuildReport
 from features.store import Store, Written
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from serving.predict import Prediction
     from training.run import Trained
 
-console = Console(highlight=False, soft_wrap=True)
+# Elsewhere than on a terminal nobody knows the width: a line is as long as it needs to be.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def line(text: str) -> None:
@@ -42,21 +44,26 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def frame_table(frame: pl.DataFrame, title: str) -> Table:
     """A frame as a table, numbers to the right."""
-    table = Table(title=title, title_justify="left", show_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="ellipsis", no_wrap=True)
     for row in frame.iter_rows():
         table.add_row(*(_cell(v) for v in row))
     return table
 
 
 def ingested(report: IngestReport) -> None:
-    """Counts by file, then by reason; the columns that were left out."""
-    console.print(frame_table(report.files(), "Rows by file"))
-    reasons = report.reasons().select("table", "severity", "reason", "rows", "first", "meaning")
+    """Counts by file, then by file and reason; what the quarantining reasons mean; the notes."""
+    files = report.files().with_columns(_file=_short("origin"))
+    counts = ("rows", "new", "restated", "unchanged", "duplicates", "quarantined")
+    console.print(frame_table(files.select(pl.col("_file").alias("file"), *counts), "Rows by file"))
+    reasons = report.reasons().with_columns(file=_short("origin"))
     if len(reasons):
         console.print()
-        console.print(frame_table(reasons, "What was found"))
+        console.print(frame_table(reasons.select("file", "severity", "reason", "rows", "first"), "What was found"))
+    told = reasons.filter((pl.col("severity") == "quarantine") & (pl.col("meaning") != ""))
+    for reason, meaning in told.select("reason", "meaning").unique(maintain_order=True).iter_rows():
+        line(f"{reason}: {meaning}")
     for batch in report.batches:
         for note in batch.notes:
             line(f"note: {Path(batch.origin).name}: {note}")
@@ -64,10 +71,20 @@ def ingested(report: IngestReport) -> None:
 
 
 def checked(report: CheckReport) -> None:
-    """Coverage, gaps and survivorship, then the warnings."""
-    for title, frame in report.frames().items():
-        console.print(frame_table(frame, title))
-        console.print()
+    """Coverage, gaps, survivorship and quarantine, then the warnings."""
+    line(f"{report.asset_class}: {report.assets:,} assets on {report.sessions:,} sessions")
+    tables = {
+        "Coverage: share of rows with a value, by year": _by_year(report.coverage),
+        "Longest gaps between an asset's first and last row": report.gaps.head(15),
+        "Survivorship: assets by year": report.survivorship.yearly.with_columns(pl.col("year").cast(pl.String)),
+        "Assets that end before the data do": report.survivorship.ended.head(15),
+        "In quarantine": report.quarantined,
+    }
+    for title, frame in tables.items():
+        if len(frame):
+            console.print()
+            console.print(frame_table(frame, title))
+    console.print()
     for warning in report.warnings:
         line(f"warning: {warning}")
 
@@ -127,6 +144,19 @@ def predicted(prediction: Prediction, written: Written, path: Path, store: Store
     line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in prediction.left_out.items()))
     line(f"{written.new:,} new, {written.restated:,} restated, {written.unchanged:,} unchanged rows in the store")
     line(f"file: {path}")
+
+
+def _by_year(coverage: pl.DataFrame) -> pl.DataFrame:
+    """Long shares as a row a field and a column a year, in per cent."""
+    shares = coverage.with_columns(
+        pl.col("year").cast(pl.String), share=(pl.col("share") * 100).round(2).cast(pl.String) + "%"
+    )
+    return shares.pivot(on="year", index="field", values="share")
+
+
+def _short(column: str) -> pl.Expr:
+    """The last two parts of a path; an origin that is none stays as it is."""
+    return pl.col(column).str.split("/").list.tail(2).list.join("/")
 
 
 def _cell(value: object) -> str:
