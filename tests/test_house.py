@@ -186,7 +186,7 @@ def daybar(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.Complete
 def verbs() -> set[str]:
     """What `daybar --help` lists."""
     told = daybar("--help")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 0, told.stderr[-1000:]
     return set(re.findall(r"^[\s│|]+([a-z][a-z-]*)\s{2,}\S", told.stdout, re.MULTILINE))
 
 
@@ -205,7 +205,8 @@ def test_a_command_in_the_docs_is_one_that_exists(page, verbs):
         for part in re.split(r"\s*(?:&&|\|)\s*", command):
             tool, *arguments = part.split()
             if Path(tool).name == "daybar":
-                assert next((word for word in arguments if not word.startswith("-")), "") in verbs | {""}, command
+                verb = re.sub(r"^--home\s+\S+\s*", "", " ".join(arguments)).split(" ")[0]
+                assert verb in verbs or verb.startswith("--") or not verb, command
             elif tool == "make":
                 asked = [word for word in arguments if "=" not in word and not word.startswith("-")]
                 assert set(asked) <= set(make_targets()), command
@@ -217,13 +218,13 @@ def test_every_verb_has_help_with_an_example(verbs):
     assert {"demo", "ingest", "build", "train", "predict"} <= verbs
     for verb in sorted(verbs):
         told = daybar(verb, "--help")
-        assert told.returncode == 0, told.stderr
+        assert told.returncode == 0, told.stderr[-1000:]
         assert f"daybar {verb}" in told.stdout.split("Options")[0].split("Usage:")[-1].split("\n", 1)[1], verb
 
 
 def test_help_imports_nothing_heavy():
     told = daybar("--help", python=("-X", "importtime"))
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 0, told.stderr[-1000:]
     loaded = set(re.findall(r"\|\s+([A-Za-z_][\w]*)\s*$", told.stderr, re.MULTILINE))
     assert "serving" in loaded
     assert loaded & set(HEAVY) == set()
