@@ -104,6 +104,19 @@ class TestCard:
         assert not late or f.known == "settle"
 
 
+# A recursive factor carries its state instead of reading history.
+@pytest.mark.parametrize("f", [f for f in STORED if not f.recursive], ids=by_name)
+def test_the_history_that_it_declares_is_enough(f, markets, full):
+    panels = markets[f.asset_class]
+    p = plan(f.asset_class, [f.name], panels.values)
+    t = panels.shape[0]
+    assert p.lookback < t
+    for end in (t, t - 1, t - 23, max(p.lookback + 1, t // 2), max(p.lookback + 1, t // 3)):
+        start = max(end - p.lookback, 0)
+        got = compute(p, panels.rows(start, end, first=end - start - 1))[0][f.name]
+        assert_same(got, full[f.asset_class][f.name][end - 1 : end])
+
+
 @pytest.mark.parametrize("f", STORED, ids=by_name)
 class TestTime:
     def test_cutting_off_the_future_changes_nothing(self, f, full, other_futures):
@@ -113,18 +126,6 @@ class TestTime:
     def test_another_future_changes_nothing(self, f, full, other_futures):
         until, _, mad = other_futures[f.asset_class]
         np.testing.assert_array_equal(mad[f.name][:until], full[f.asset_class][f.name][:until])
-
-    def test_the_history_that_it_declares_is_enough(self, f, markets, full):
-        panels = markets[f.asset_class]
-        p = plan(f.asset_class, [f.name], panels.values)
-        t = panels.shape[0]
-        if f.recursive:
-            pytest.skip("a recursive factor carries its state instead")
-        assert p.lookback < t
-        for end in (t, t - 1, t - 23, max(p.lookback + 1, t // 2), max(p.lookback + 1, t // 3)):
-            start = max(end - p.lookback, 0)
-            got = compute(p, panels.rows(start, end, first=end - start - 1))[0][f.name]
-            assert_same(got, full[f.asset_class][f.name][end - 1 : end])
 
     def test_increments_add_up_to_the_whole(self, f, markets, full):
         panels = markets[f.asset_class]
