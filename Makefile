@@ -19,7 +19,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Bytecode halves the start of mlflow; a shell that forbids it is not obeyed here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all check format lock ui bench clean
+.PHONY: help demo test test-all check lint style types layers format lock ui bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -33,11 +33,17 @@ test: $(STAMP)  ## the tests, within ten minutes on two cores; one file: make te
 test-all: $(STAMP)  ## the tests, the slow ones too
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TEST)
 
-lint: $(STAMP)  ## style, types and layers
+lint: style types layers  ## style, types and layers
+
+style: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+layers: $(STAMP)  ## import-linter: who may lean on whom
+	$(BIN)/lint-imports --no-logo
 
 check: lint test  ## what must hold before a change goes in: lint and test
 
