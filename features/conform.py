@@ -73,7 +73,7 @@ def dates(column: pl.Series, origin: str) -> pl.Series:
     given = _given(column)
     dtype, read = column.dtype, column
     if isinstance(dtype, pl.Datetime):
-        read = (column.dt.convert_time_zone(ZONE) if dtype.time_zone else column).cast(pl.Date)
+        read = (column.dt.convert_time_zone(ZONE) if dtype.time_zone else column).dt.date()
     elif dtype.is_integer():
         read = column.cast(pl.String).str.to_date("%Y%m%d", strict=False)
     elif dtype == pl.String:
@@ -93,10 +93,11 @@ def dates(column: pl.Series, origin: str) -> pl.Series:
 
 
 def _require(columns: list[str], batch: Batch) -> None:
+    strangers = [c for c in columns if c not in FIELDS and not c.startswith("_")]
     for name in ("order_book_id", "date", *required_fields(batch.table)):
         if name in columns:
             continue
-        near = difflib.get_close_matches(name, columns, 1, 0.5)
+        near = difflib.get_close_matches(name, strangers, 1, 0.5)
         hint = f"The nearest column there is {near[0]!r}: rename it if it means the same." if near else ""
         unit = f" ({FIELDS[name].zh}, {FIELDS[name].unit})" if name in FIELDS else ""
         found = ", ".join(c for c in columns if not c.startswith("_"))

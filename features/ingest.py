@@ -149,6 +149,8 @@ def _ingest_bars(batch: Batch, store: Store, calendar: Calendar | None) -> Batch
     broken = judged.select(rule.broken.alias(rule.reason) for rule in rules)
     severe = [rule.reason for rule in rules if rule.severity == "quarantine"]
     bad = broken.select(pl.any_horizontal(severe)).to_series()
+    # A row that is set aside is counted for what is bad about it; flags count the rows that are kept.
+    broken = broken.with_columns(pl.exclude(severe) & ~bad)
     fields = [c for c in rows.columns if not c.startswith("_")]
     kept = judged.filter(~bad).select(fields)
     gaps = missing_rows(judged, calendar, _having(instruments, "listed_date", "maturity_date"))

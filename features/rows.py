@@ -66,8 +66,8 @@ def storable(frame: pl.DataFrame, table: str, keys: Sequence[str]) -> pl.DataFra
         if not isinstance(rows.schema.get(day), pl.Datetime):
             raise DataError(who, f"the column {day} must hold dates", str(frame.schema[day]))
         rows = rows.with_columns(pl.col(day).cast(pl.Date))
-    repeated = rows.select(keys).is_duplicated()
-    if repeated.any():
+    repeated = rows.select(keys).is_duplicated() if keys else None
+    if repeated is not None and repeated.any():
         first = rows.select(keys).filter(repeated).row(0)
         where = ", ".join(str(k) for k in first)
         raise DataError(

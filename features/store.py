@@ -33,6 +33,7 @@ KEYS = ("date", "order_book_id")
 FILES_A_YEAR = 40
 ROWS_A_GROUP = 25_000
 LOCK_SECONDS = 600.0
+A_MONTH = np.timedelta64(31, "D")
 INGEST_HELP = "Run `daybar ingest` first."
 UNUSABLE_IN_PATHS = "[]|^\\"
 KEEP_HISTORY = {"delta.logRetentionDuration": "interval 36500 days", "delta.enableExpiredLogCleanup": "false"}
@@ -165,21 +166,21 @@ class Store:
         """The ingested sessions, carried on by the exchange's own where bars (or days to `cover`) lie outside them."""
         spans = [_span(self._snapshot(table)) for table in self.tables() if table.startswith("bars/")]
         days = [day for span in (*spans, tuple(cover)) for day in span if day is not None]
+        first, last = (np.datetime64(min(days)), np.datetime64(max(days))) if days else (None, None)
         if not self.exists("reference/calendar"):
-            if not days:
+            if first is None or last is None:
                 raise DataError("store", "it must hold bars or a calendar", f"neither in {self.root}", help=INGEST_HELP)
-            return exchange_calendar(min(days), max(days))
+            sessions = exchange_calendar(first - A_MONTH, last).sessions
+            return Calendar(sessions[sessions >= first] if sessions[-1] >= first else sessions)
         sessions = self.scan("reference/calendar").select("date").collect()["date"].to_numpy()
         sessions = np.unique(sessions.astype("datetime64[D]"))
-        if not days:
-            return Calendar(sessions)
-        first, last = np.datetime64(min(days)), np.datetime64(max(days))
-        parts = [sessions]
-        if first < sessions[0]:
-            parts.insert(0, exchange_calendar(first, sessions[0] - np.timedelta64(1, "D")).sessions)
-        if last > sessions[-1]:
-            parts.append(exchange_calendar(sessions[-1] + np.timedelta64(1, "D"), last).sessions)
-        return Calendar(np.concatenate(parts))
+        # The exchange is asked for a month that is known too: a range of holidays alone has no calendar.
+        earlier, later = sessions[:0], sessions[:0]
+        if first is not None and first < sessions[0]:
+            earlier = exchange_calendar(first, sessions[0] + A_MONTH).sessions
+        if last is not None and last > sessions[-1]:
+            later = exchange_calendar(sessions[-1] - A_MONTH, last).sessions
+        return Calendar(np.concatenate([earlier[earlier < sessions[0]], sessions, later[later > sessions[-1]]]))
 
     def instruments(self, asset_class: str) -> pl.DataFrame:
         """The reference rows of an asset class, sorted by order_book_id."""

@@ -189,7 +189,9 @@ def test_panels_lie_on_calendar_sessions_and_sorted_assets_with_nan_where_no_row
 def test_panels_equal_a_plain_loop_over_the_rows(store: Store) -> None:
     rng = np.random.default_rng(5)
     full = rows(DAYS, [f"{i:06d}.XSHE" for i in range(50)]).sample(fraction=0.6, shuffle=True, seed=2)
-    full = full.with_columns(pl.Series("close", rng.normal(size=len(full))), pl.Series("open", rng.normal(size=len(full))))
+    full = full.with_columns(
+        pl.Series("close", rng.normal(size=len(full))), pl.Series("open", rng.normal(size=len(full)))
+    )
     for part in full.iter_slices(40):
         store.upsert("bars/CS", part)
     panels = store.read("CS", ["open", "close"])
@@ -267,7 +269,9 @@ def test_tables_without_dates_are_keyed_by_what_they_are_told(store: Store) -> N
 
 
 def test_a_row_keyed_without_its_date_moves_between_years(store: Store) -> None:
-    store.upsert("signals/x", pl.DataFrame({"date": [DAYS[0], DAYS[4]], "name": ["p", "q"], "v": [1.0, 2.0]}), ("name",))
+    store.upsert(
+        "signals/x", pl.DataFrame({"date": [DAYS[0], DAYS[4]], "name": ["p", "q"], "v": [1.0, 2.0]}), ("name",)
+    )
     written = store.upsert("signals/x", pl.DataFrame({"date": [DAYS[4]], "name": ["p"], "v": [1.0]}), ("name",))
     assert written.restated == 1
     assert sorted(store.scan("signals/x").collect().select("date", "name").rows()) == [(DAYS[4], "p"), (DAYS[4], "q")]
