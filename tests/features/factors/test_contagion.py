@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from features.factors import contagion, sentiment_network
@@ -75,6 +76,13 @@ def test_states_are_named_by_which_node_is_above_its_median(last, state):
     streak[::2], share[1::2] = 1.5, 0.04
     streak[-1], share[-1] = last
     assert sentiment_network.cs_sentiment_network(streak, share)[-1].item() == state
+
+
+def test_the_medians_are_those_of_the_last_250_sessions():
+    streak, share = np.cumsum(np.random.default_rng(8).standard_normal((2, 900, 1)), axis=1)
+    above = [x[:, 0] > pd.Series(x[:, 0]).rolling(250, 150).median() for x in (streak, share)]
+    expected = np.where(np.arange(900) < 149, np.nan, above[0] + 2.0 * above[1])
+    np.testing.assert_array_equal(sentiment_network.cs_sentiment_network(streak, share)[:, 0], expected)
 
 
 def test_the_mean_streak_is_nought_on_a_day_without_limit_ups_and_blank_without_trades():
