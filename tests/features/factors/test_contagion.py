@@ -79,7 +79,7 @@ def test_states_are_named_by_which_node_is_above_its_median(last, state):
 
 
 def test_the_medians_are_those_of_the_last_250_sessions():
-    streak, share = np.cumsum(np.random.default_rng(8).standard_normal((2, 900, 1)), axis=1)
+    streak, share = np.random.default_rng(8).integers(0, 2, (2, 900, 1)).astype(float)
     above = [x[:, 0] > pd.Series(x[:, 0]).rolling(250, 150).median() for x in (streak, share)]
     expected = np.where(np.arange(900) < 149, np.nan, above[0] + 2.0 * above[1])
     np.testing.assert_array_equal(sentiment_network.cs_sentiment_network(streak, share)[:, 0], expected)
