@@ -101,24 +101,8 @@ def built(report: BuildReport) -> None:
 
 def trained(result: Trained, home: Path) -> None:
     """The headline numbers, the rows lost, and where to look."""
-    rows = (
-        ("RankIC mean", "rank_ic_mean", "+.4f"),
-        ("RankIC Newey-West t", "rank_ic_nw_t", "+.2f"),
-        ("ICIR per year", "rank_ic_icir", "+.2f"),
-        ("IC mean (Pearson)", "ic_mean", "+.4f"),
-        ("decile monotonicity", "decile_monotonicity", "+.2f"),
-        ("top-k net return per year", "topk_annual_return", "+.2%"),
-        ("universe return per year", "topk_universe_annual_return", "+.2%"),
-        ("net excess over universe", "topk_excess_over_universe", "+.2%"),
-        ("net excess over benchmark", "topk_excess_over_benchmark", "+.2%"),
-        ("cost per year", "topk_annual_cost", ".2%"),
-        ("turnover per year", "topk_annual_turnover", ".1f"),
-    )
-    table = Table("", "walk-forward", "holdout", title="Scores", title_justify="left", show_edge=False)
-    for label, key, spec in rows:
-        shown = [format(result.metrics[k], spec) if k in result.metrics else "-" for k in (key, f"holdout_{key}")]
-        table.add_row(label, *shown)
-    console.print(table)
+    for label, walked, sealed in result.headline():
+        line(f"{label:<42}{walked:>14}{sealed:>12}")
     line("rows: " + ", ".join(f"{reason} {count:,}" for reason, count in result.lost.items()))
     line(f"run {result.run_id}")
     where = "" if home == Path() else f" --home {home}"

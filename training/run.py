@@ -35,6 +35,22 @@ if TYPE_CHECKING:
 
 _EXPERIMENTS = {"alpha": "alpha"}
 
+# What a reader asks first: label, metric, format, and the name it also has outside its group, to sort runs by.
+HEADLINE = (
+    ("RankIC, mean", "rank_ic/mean", "+.4f", "rank_ic"),
+    ("RankIC, Newey-West t", "rank_ic/nw_t", "+.2f", "rank_ic_t"),
+    ("ICIR a year", "rank_ic/icir", "+.2f", "icir"),
+    ("IC (Pearson), mean", "ic/mean", "+.4f", ""),
+    ("decile monotonicity", "deciles/monotonicity", "+.2f", ""),
+    ("top k: net return a year", "top_k/annual_return", "+.2%", ""),
+    ("universe: return a year", "top_k/universe_annual_return", "+.2%", ""),
+    ("top k: net excess over universe a year", "top_k/excess_over_universe", "+.2%", "net_excess"),
+    ("top k: net excess over benchmark a year", "top_k/excess_over_benchmark", "+.2%", ""),
+    ("top k: net Sharpe", "top_k/sharpe", "+.2f", ""),
+    ("top k: costs a year", "top_k/annual_cost", ".2%", ""),
+    ("top k: turnover a year", "top_k/annual_turnover", ".1f", "turnover"),
+)
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -47,6 +63,10 @@ class Trained:
     name: str | None
     version: int | None
     alias: str | None
+
+    def headline(self) -> list[tuple[str, str, str]]:
+        """Label, walk-forward value and holdout value of the headline numbers, with a first line that names them."""
+        return [("", "walk-forward", "holdout"), *headline(self.metrics)]
 
 
 def train(
@@ -80,8 +100,9 @@ def train(
         holdout = alpha.judge(config, data, sealed)
         scorer, rows = alpha.final(config, data)
         say(f"final fit: {rows:,} labelled rows")
-        metrics = judged.metrics() | holdout.metrics("holdout_") | {"rows_final_fit": float(rows)}
-        run.metrics({k: v for k, v in metrics.items() if np.isfinite(v)})
+        metrics = judged.metrics() | {f"holdout_{k}": v for k, v in holdout.metrics().items()}
+        metrics |= {name: metrics[key] for _, key, _, name in HEADLINE if name and key in metrics}
+        run.metrics({k: v for k, v in metrics.items() if np.isfinite(v)} | {"rows/final_fit": float(rows)})
         _record_judgement(data, judged, holdout, scorer, run)
         _record_model(data, scorer, manifest, run)
         run.note(_note(config, data, metrics))
@@ -121,10 +142,10 @@ def _walk(
             child.json("importance.json", scored.scorer.model.importance())
             child.json("dropped_columns.json", dict(scored.scorer.preprocess.dropped))
         if not is_sealed:
-            run.metrics({f"fold_{k}": v for k, v in summary.items() if np.isfinite(v)}, step=fold.number)
+            run.metrics({k: v for k, v in summary.items() if np.isfinite(v)}, step=fold.number)
         say(
             f"{name}: {scored.rows:,} rows to {days[fold.train[-1]]}, test {span['test']}, "
-            f"RankIC {summary['rank_ic_mean']:+.4f}"
+            f"RankIC {summary['fold/rank_ic']:+.4f}"
         )
         if is_sealed:
             return developed, scored.score
@@ -179,7 +200,7 @@ def _record_settings(config: Config, store: Store, data: alpha.AlphaData, manife
             ]
         ),
     )
-    run.metrics({f"rows_{k}": float(v) for k, v in data.labels.lost.items()})
+    run.metrics({f"rows/{k}": float(v) for k, v in data.labels.lost.items()})
 
 
 def _record_judgement(
@@ -188,9 +209,9 @@ def _record_judgement(
     """Step 10, second half: series by date, figures, tables."""
     days = data.matrix.sessions
     both = np.where(np.isfinite(judged.rank_ic), judged.rank_ic, holdout.rank_ic)
-    run.series("rank_ic", days, both)
-    run.series("rank_ic_cumulative", days, np.where(np.isfinite(both), np.nancumsum(both), np.nan))
-    run.series("topk_net_value", days, np.asarray(np.cumprod(1 + np.nan_to_num(judged.portfolio.net))))
+    run.series("by_session/rank_ic", days, both)
+    run.series("by_session/rank_ic_cumulative", days, np.where(np.isfinite(both), np.nancumsum(both), np.nan))
+    run.series("by_session/top_k_net_value", days, np.asarray(np.cumprod(1 + np.nan_to_num(judged.portfolio.net))))
     drawn: dict[str, Figure] = {
         "1_rank_ic": figures.cumulative_ic(judged.rank_ic, days, judged.rank),
         "2_top_k": figures.portfolio_curve(judged.portfolio),
@@ -219,17 +240,15 @@ def _record_model(data: alpha.AlphaData, scorer: Scorer, manifest: Manifest, run
         run.model(saved, example, last.columns)
 
 
+def headline(metrics: dict[str, float]) -> list[tuple[str, str, str]]:
+    """Label, walk-forward value and holdout value of each headline number, as text."""
+    shown = {k: format(metrics[k], spec) for _, m, spec, _ in HEADLINE for k in (m, f"holdout_{m}") if k in metrics}
+    return [(label, shown.get(m, "-"), shown.get(f"holdout_{m}", "-")) for label, m, _, _ in HEADLINE]
+
+
 def _note(config: Config, data: alpha.AlphaData, metrics: dict[str, float]) -> str:
     """The run's description: the numbers that a researcher asks for first, in Markdown."""
     table, lost = data.matrix, data.labels.lost
-    rows = (
-        ("RankIC mean", "rank_ic_mean", "+.4f"),
-        ("RankIC Newey-West t", "rank_ic_nw_t", "+.2f"),
-        ("ICIR (per year)", "rank_ic_icir", "+.2f"),
-        ("Top-k net excess over universe (per year)", "topk_excess_over_universe", "+.2%"),
-        ("Top-k net Sharpe", "topk_sharpe", "+.2f"),
-        ("Top-k turnover (per year)", "topk_annual_turnover", ".1f"),
-    )
     lines = [
         f"**{config.name}**: {config.model.kind} on {len(table.columns)} factors, {config.label.horizon}-session "
         f"excess return over the {config.label.excess}, entry {config.label.entry}.",
@@ -239,9 +258,7 @@ def _note(config: Config, data: alpha.AlphaData, metrics: dict[str, float]) -> s
         "| | walk-forward | holdout |",
         "|---|---:|---:|",
     ]
-    for label, key, spec in rows:
-        shown = [format(metrics[k], spec) if k in metrics else "" for k in (key, f"holdout_{key}")]
-        lines.append(f"| {label} | {shown[0]} | {shown[1]} |")
+    lines += [f"| {label} | {walked} | {sealed} |" for label, walked, sealed in headline(metrics)]
     lines += ["", "Rows: " + ", ".join(f"{k} {v:,}" for k, v in lost.items()) + "."]
     lines += [f"- {note}" for note in data.notes]
     return "\n".join(lines)

@@ -50,7 +50,7 @@ from mlflow.pyfunc import PythonModelContext as PyfuncContext
 from mlflow.store.entities import PagedList
 from mlflow.types import ColSpec, Schema
 
-from features.panel import DataError, Float64Array, SessionArray
+from features.panel import ConfigError, DataError, Float64Array, SessionArray
 from training.environment import environment, pinned, user
 from training.loggable import chunks, cut, flat, plain, table
 from training.mlruns import artifact_location, database, local_path, require_at_home, tracking_uri
@@ -338,13 +338,13 @@ class Tracking:
             raise self._unknown(text, name) from None
         raise self._unknown(text, text)
 
-    def _unknown(self, text: str, name: str) -> DataError:
+    def _unknown(self, text: str, name: str) -> ConfigError:
         known = self.list_models()
         close = difflib.get_close_matches(name, [one.name for one in known], n=1, cutoff=0.5)
         listed = "; ".join(_described(one) for one in known) or "nothing is registered yet: daybar train registers"
         near = [f"did you mean {_described(one)}?" for one in known if one.name in close]
         must = "it must be a registered name@alias or name/version, or runs:<run id>"
-        return DataError(
+        return ConfigError(
             f"model {text}", must, "no such model", self.uri, "\n  ".join([*near, f"registered: {listed}"])
         )
 

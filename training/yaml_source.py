@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -50,13 +50,13 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """Text to nodes, by the words below; building objects out of nodes is left to `_Builder`."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  an empty table of PyYAML's, not a default
 
 
 class _Dumper(yaml.SafeDumper):
     """Objects to text, quoting what `_Loader` would read otherwise."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  an empty table of PyYAML's, not a default
 
     def ignore_aliases(self, data: object) -> bool:
         """Values are written out wherever they stand: a reader sees no anchors."""

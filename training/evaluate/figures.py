@@ -208,7 +208,7 @@ def coverage_map(coverage: Float64Array, columns: Sequence[str], sessions: Sessi
     what = (
         f"the {len(order)} least covered of {len(columns)} factors" if len(columns) > most else f"{len(order)} factors"
     )
-    _titled(ax, f"Coverage of the universe, {what} (best on top)", "")
+    _titled(ax, f"Coverage of the universe, {what} (worst on top)", "")
     _dated(ax)
     return figure
 

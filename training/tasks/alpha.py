@@ -76,15 +76,14 @@ class Judgement:
     deciles: Deciles = field(repr=False)
     portfolio: PortfolioResult = field(repr=False)
 
-    def metrics(self, prefix: str = "") -> dict[str, float]:
-        """The headline numbers by name."""
-        out = {f"rank_ic_{k}": float(v) for k, v in vars(self.rank).items()}
-        out |= {f"ic_{k}": float(v) for k, v in vars(self.pearson).items()}
-        out |= {f"rank_ic_h{h}": s.mean for h, s in self.decay.items()}
-        out["decile_monotonicity"] = self.deciles.monotonicity
-        out["decile_long_short"], out["decile_long_short_t"] = self.deciles.spread.mean, self.deciles.spread.t
-        out |= {f"topk_{k}": v for k, v in self.portfolio.summary.items()}
-        return {f"{prefix}{k}": v for k, v in out.items()}
+    def metrics(self) -> dict[str, float]:
+        """The numbers by name, in groups that the tracking UI folds."""
+        out = {f"rank_ic/{k}": float(v) for k, v in vars(self.rank).items()}
+        out |= {f"ic/{k}": float(v) for k, v in vars(self.pearson).items()}
+        out |= {f"rank_ic_by_horizon/{h}": s.mean for h, s in self.decay.items()}
+        out["deciles/monotonicity"] = self.deciles.monotonicity
+        out["deciles/long_short"], out["deciles/long_short_t"] = self.deciles.spread.mean, self.deciles.spread.t
+        return out | {f"top_k/{k}": v for k, v in self.portfolio.summary.items()}
 
 
 def prepare(
@@ -185,7 +184,7 @@ def fold_summary(config: Config, data: AlphaData, score: Float64Array) -> dict[s
     for name, method in methods.items():
         daily = daily_ic(score, data.labels.value, method=method, min_names=config.evaluate.min_names)
         found = ic_summary(daily, config.label.horizon)
-        out |= {f"{name}_mean": found.mean, f"{name}_hit": found.hit, f"{name}_sessions": float(found.n)}
+        out |= {f"fold/{name}": found.mean, f"fold/{name}_hit": found.hit, f"fold/{name}_sessions": float(found.n)}
     return out
 
 
