@@ -4,7 +4,7 @@ A commit is atomic and carries the rows and the state (`meta`) together, so that
 the last version. Nothing is deleted: old versions stay readable. Rows are partitioned by year and lie sorted by date,
 then asset.
 
-This is the one door to the storage engine, and so longer than other files: all that must know a Delta table is here.
+This is the one door to the storage engine, and long because all that must know a Delta table is here.
 """
 
 from __future__ import annotations
@@ -234,6 +234,9 @@ class Store:
                 return self._commit(table, rows, None, meta, keys=keys)
             snapshot = self._snapshot(table)
             rows = cast_to_stored(rows, self._scan(table, snapshot).collect_schema(), table)
+            newest = _span(snapshot)[1]
+            if newest is not None and first > newest:
+                return self._commit(table, rows, None, meta)
             stored = self._stored(table, snapshot, range(first.year, last.year + 1))
             in_range = pl.col("date").is_between(first, last)
             gone, rest = stored.filter(in_range), stored.filter(~in_range)
@@ -355,7 +358,11 @@ class Store:
     ) -> Written:
         day = day_column(rows.columns)
         # Where the date is no key, a row may have moved from any year.
-        stored = self._stored(table, snapshot, set(rows[day].dt.year()) if day and day in keys else None)
+        years = set(rows[day].dt.year()) if day and day in keys else None
+        known = self._scan(table, snapshot, years).select(keys).collect()
+        if not len(rows.join(known, on=keys, how="semi", nulls_equal=True)):
+            return Written(len(rows), 0, 0, self._commit(table, rows, None, meta))
+        stored = self._stored(table, snapshot, years)
         fresh, changed = differences(rows, stored, keys)
         unchanged = len(rows) - len(fresh) - len(changed)
         if unchanged == len(rows):
@@ -366,8 +373,8 @@ class Store:
         rest = stored.join(changed, on=keys, how="anti", nulls_equal=True)
         whole = pl.concat([rest, fresh, changed], how="diagonal")
         days = pl.concat([part[day] for part in (gone, fresh, changed)]) if day else None
-        years, since = (set(days.dt.year()), days.min()) if days is not None else (set(), None)
-        version = self._commit(table, whole, years, meta, since)  # type: ignore[arg-type]
+        touched, since = (set(days.dt.year()), days.min()) if days is not None else (set(), None)
+        version = self._commit(table, whole, touched, meta, since)  # type: ignore[arg-type]
         return Written(len(fresh), len(changed), unchanged, version)
 
     def _commit(

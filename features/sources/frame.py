@@ -19,8 +19,7 @@ def from_frame(frame: pl.DataFrame | pd.DataFrame, asset_class: str, origin: str
     if not isinstance(frame, pd.DataFrame):
         raise DataError(origin, "it must be a polars or a pandas frame", type(frame).__name__)
     rows = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
-    rows.columns = pd.Index([str(name) for name in rows.columns])
     try:
-        return Batch(asset_class, origin, pl.from_pandas(rows))
+        return Batch(asset_class, origin, pl.from_pandas(rows.rename(columns=str)))
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:  # pyarrow's errors are ValueError and TypeError
         raise DataError(origin, "every column must hold one kind of value", str(error).splitlines()[0]) from error
