@@ -294,7 +294,8 @@ def compute(
                 value[panels.first :], new_states[f.name] = f(**tail, state=(states or {}).get(f.name))
             else:
                 value = np.asarray(f(**given), dtype=np.float64)
-        value[~np.isfinite(value)] = np.nan
+        # A copy: what a factor returns may be one of its inputs.
+        value = np.where(np.isfinite(value), value, np.nan)
         if f.scope == "asset" and f.stored:
             value = np.where(settled if f.lookback > 1 else traded, value, np.nan)
         live[f.name] = value
@@ -325,36 +326,49 @@ def _nearest(name: str, there: Iterable[str]) -> str:
 
 @functools.cache
 def _source(function: Callable[..., Any]) -> str:
-    """The code of a function as text, without decorators, docstring, annotations and layout."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    if isinstance(tree, ast.FunctionDef):
-        tree.decorator_list = []
-        if ast.get_docstring(tree) is not None:
-            tree.body = tree.body[1:]
-    return ast.unparse(tree)
+    """The code of a function as text, without decorators, docstrings and layout."""
+    return ast.unparse(_undocumented(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]))
+
+
+def _undocumented(tree: ast.stmt) -> ast.stmt:
+    """A definition without its decorators and the docstrings in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            node.decorator_list = []
+            if ast.get_docstring(node) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
 
 
 def _code(function: Callable[..., Any], seen: frozenset[int] = frozenset()) -> str:
     """The text of a function and of everything of ours that it calls or closes over."""
-    plain = getattr(function, "py_func", function)
+    plain = _plain(function)
     if id(plain.__code__) in seen:
         return plain.__name__
     seen |= {id(plain.__code__)}
     closed = inspect.getclosurevars(plain)
     parts = [_source(plain)]
     for name, value in sorted({**closed.globals, **closed.nonlocals}.items()):
-        target = value.function if isinstance(value, Factor) else getattr(value, "py_func", value)
-        if inspect.isclass(value):
-            if value.__module__.startswith("features."):
-                parts.append(ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(value)))))
-        elif inspect.isfunction(target):
-            if target.__module__.startswith("features."):
-                parts.append(f"{name}={_code(target, seen)}")
-        elif inspect.ismodule(value):
-            if value.__name__.startswith("features."):
-                parts += [
-                    _code(getattr(value, a), seen) for a in sorted(closed.unbound) if callable(getattr(value, a, None))
-                ]
-        else:
-            parts.append(f"{name}={value!r}")
+        if not inspect.ismodule(value):
+            parts.append(f"{name}={_value(value, seen)}")
+        elif value.__name__.startswith("features."):
+            known = vars(value)
+            parts += [f"{name}.{a}={_value(known[a], seen)}" for a in sorted(closed.unbound) if a in known]
     return "\n".join(parts)
+
+
+def _value(value: object, seen: frozenset[int]) -> str:
+    """What a name stands for, as text that is the same in every process."""
+    target = _plain(value.function if isinstance(value, Factor) else value)
+    if inspect.isfunction(target) and target.__module__.startswith("features."):
+        return _code(target, seen)
+    if inspect.isclass(target) and target.__module__.startswith("features."):
+        return ast.unparse(_undocumented(ast.parse(textwrap.dedent(inspect.getsource(target))).body[0]))
+    if isinstance(target, (int, float, str, tuple, type(None), np.generic)):
+        return repr(target)
+    return getattr(target, "__name__", type(target).__name__)
+
+
+def _plain(function: Any) -> Any:  # noqa: ANN401
+    """A function without numba's and functools' wrapping."""
+    return getattr(function, "py_func", getattr(function, "__wrapped__", function))

@@ -19,6 +19,7 @@ class Field:
     known     close: at 15:00 of t; settle: with the settlement of t; open: before the open of t
     required  asset classes whose bars must have the column
     optional  asset classes whose bars may have it
+    since     the exchanges publish it from this date on; what a vendor gives before is not the same number
     """
 
     name: str
@@ -27,6 +28,7 @@ class Field:
     known: str
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    since: str = ""
 
     @property
     def is_price(self) -> bool:
@@ -54,7 +56,7 @@ FIELDS = {
         Field("strike_price", "行权价", "price", "open", ("Option",)),
         Field("volume", "成交量", "shares or contracts", "close", (*_SPOT, *_DERIVATIVE), ("INDX",)),
         Field("total_turnover", "成交额", "CNY", "close", _SPOT, ("INDX", *_DERIVATIVE)),
-        Field("num_trades", "成交笔数", "trades", "close", (), _SPOT),
+        Field("num_trades", "成交笔数", "trades", "close", (), _SPOT, since="2021-06-25"),
         Field("open_interest", "持仓量", "contracts", "settle", _DERIVATIVE),
         Field("contract_multiplier", "合约乘数", "units per contract", "open", ("Option",), ("Future",)),
         Field("suspended", "停牌", "flag", "close", (), _SPOT),

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
+from features.fields import FIELDS
 from features.limits import board
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
 from features.sessions import Day
@@ -51,7 +52,7 @@ def read_inputs(
     fields = sorted((names & set(columns)) | set(witnesses))
     panels = store.read(asset_class, fields, start, end, lookback, version)
     traded = traded_panel(panels)
-    values = {f: np.where(traded, panels[f], np.nan) for f in fields if f in names}
+    values = {f: np.where(traded & _published(f, panels.sessions), panels[f], np.nan) for f in fields if f in names}
     values["traded"] = traded.astype(np.float64)
     if names & {"listed_sessions", "listed_count", "industry"}:
         values |= _reference(store, asset_class, panels)
@@ -59,6 +60,12 @@ def read_inputs(
         values["board"] = np.array([[_board_code(a) for a in panels.assets]], dtype=np.float64)
     keep = {n: v for n, v in values.items() if n in names or n == "traded"}
     return Panels(panels.sessions, panels.assets, keep, panels.first)
+
+
+def _published(field: str, sessions: SessionArray) -> BoolArray:
+    """Whether the field is published on each session, (T, 1)."""
+    since = FIELDS[field].since if field in FIELDS else ""
+    return (sessions >= np.datetime64(since or "0001-01-01"))[:, None]
 
 
 def traded_panel(panels: Panels) -> BoolArray:

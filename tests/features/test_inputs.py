@@ -64,3 +64,16 @@ def test_what_can_be_read_is_listed(store: Store) -> None:
     assert {"close", "traded", "board", "listed_sessions"} <= set(names)
     assert "num_trades" not in names
     assert "industry" not in names
+
+
+def test_a_field_counts_from_the_day_it_is_published(tmp_path: Path) -> None:
+    early = bars().with_columns(num_trades=pl.lit(1000.0))
+    panels = read_inputs(small_store(tmp_path / "early", early), "CS", ("num_trades",), DAYS[0], DAYS[-1])
+    assert np.isnan(panels["num_trades"]).all()
+    later = early.with_columns(pl.col("date").dt.offset_by("2y"))
+    store = Store(tmp_path / "later")
+    store.upsert("reference/instruments", small_store(tmp_path / "reference").instruments("CS"), ("order_book_id",))
+    store.upsert("bars/CS", later.filter(pl.col("date").dt.weekday() < 6))
+    days = store.scan("bars/CS").select("date").unique().collect()["date"].to_numpy().astype("datetime64[D]")
+    panels = read_inputs(store, "CS", ("num_trades",), days.min(), days.max())
+    assert np.isfinite(panels["num_trades"][panels["traded"] > 0]).all()
