@@ -115,6 +115,20 @@ def test_missing_values_that_stay_missing_are_no_change(store: Store) -> None:
     assert store.upsert("bars/CS", frame).unchanged == 5
 
 
+def test_a_value_that_appears_or_vanishes_is_a_restatement(store: Store) -> None:
+    store.upsert("bars/CS", rows(DAYS, ["a"], close=1.0).with_columns(high=pl.lit(None, pl.Float64)))
+    assert store.upsert("bars/CS", rows(DAYS[:1], ["a"], close=1.0, high=2.0)) == Written(0, 1, 0, 1)
+    gone = rows(DAYS[1:2], ["a"]).with_columns(close=pl.lit(None, pl.Float64))
+    assert store.upsert("bars/CS", gone) == Written(0, 1, 0, 2)
+    assert content(store, "bars/CS").select("close", "high").rows()[:3] == [(1.0, 2.0), (None, None), (1.0, None)]
+
+
+def test_the_last_evening_given_again_is_known(store: Store) -> None:
+    store.upsert("bars/CS", rows(DAYS, ["a"], close=1.0))
+    assert store.upsert("bars/CS", rows(DAYS[4:], ["a", "b"], close=1.0)) == Written(1, 0, 1, 1)
+    assert len(content(store, "bars/CS")) == 6
+
+
 def test_meta_travels_with_the_commit_and_the_newest_counts(store: Store) -> None:
     store.upsert("factors/CS", rows(DAYS[:2], ["a"], x=1.0), meta={"hash": "é1", "state": [1, 2]})
     store.upsert("factors/CS", rows(DAYS[2:3], ["a"], x=1.0))
@@ -156,6 +170,16 @@ def test_replace_makes_a_range_exactly_the_frame(store: Store) -> None:
     store.replace("factors/CS", rows([], [], x=1.0), DAYS[0], DAYS[4])
     assert len(content(store, "factors/CS")) == 0
     assert len(content(store, "factors/CS", 0)) == 10
+
+
+def test_replace_from_the_last_stored_date_on_replaces_it_and_after_it_only_adds_a_file(store: Store) -> None:
+    store.upsert("factors/CS", rows(DAYS[:4], ["a"], x=1.0))
+    store.replace("factors/CS", rows(DAYS[3:], ["a"], x=2.0), DAYS[3], DAYS[4])
+    assert content(store, "factors/CS")["x"].to_list() == [1.0, 1.0, 1.0, 2.0, 2.0]
+    before = set(store.root.glob("factors/CS/*/*.parquet"))
+    store.replace("factors/CS", rows([D(2021, 1, 7)], ["a"], x=3.0), D(2021, 1, 7), D(2021, 1, 7))
+    assert content(store, "factors/CS")["x"].to_list() == [1.0, 1.0, 1.0, 2.0, 2.0, 3.0]
+    assert len(set(store.root.glob("factors/CS/*/*.parquet")) - before) == 1
 
 
 def test_replace_refuses_rows_outside_its_range(store: Store) -> None:
@@ -215,6 +239,10 @@ def test_the_calendar_is_the_ingested_one_and_the_exchange_goes_on_where_it_ends
     assert store.calendar().sessions.astype(object).tolist() == DAYS
     store.upsert("bars/CS", rows([D(2021, 1, 8)], ["a"], close=1.0))
     assert store.calendar().sessions.astype(object).tolist() == [*DAYS, D(2021, 1, 7), D(2021, 1, 8)]
+    store.upsert("bars/INDX", rows([D(2020, 12, 28)], ["i"], close=1.0))
+    assert store.calendar().sessions.astype(object).tolist()[:3] == [D(2020, 12, 28), D(2020, 12, 29), DAYS[0]]
+    # A holiday past the end is still no session.
+    assert store.calendar((D(2021, 1, 9), D(2021, 1, 10))).sessions[-1] == np.datetime64("2021-01-08")
 
 
 def test_without_an_ingested_calendar_the_exchange_gives_the_sessions(tmp_path: Path) -> None:
