@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from features.fields import fields_of
+from features.panel import DataError
 from features.rows import unknown
 from features.sessions import Calendar
-from features.store import Store
+from features.store import INGEST_HELP, Store
 
 LOW_COVERAGE = 0.5
 ENDED_AFTER = 20
@@ -55,7 +56,10 @@ def check(store: Store, asset_class: str) -> CheckReport:
     """Everything about the stored bars of a class that a user should see before training on them."""
     table = f"bars/{asset_class}"
     if not store.exists(table):
-        raise unknown("check", "asset class", asset_class, [t[5:] for t in store.tables() if t.startswith("bars/")])
+        held = [t[5:] for t in store.tables() if t.startswith("bars/")]
+        if not held:
+            raise DataError(f"store {store.root}", f"it must hold bars of {asset_class}", "none", help=INGEST_HELP)
+        raise unknown("check", "asset class", asset_class, held)
     rows, calendar = store.scan(table).collect(), store.calendar()
     instruments = store.instruments(asset_class) if store.exists("reference/instruments") else None
     covered, holes = coverage(rows, asset_class), gaps(rows, calendar)

@@ -165,8 +165,11 @@ def catalogue(asset_class: str) -> Mapping[str, Factor]:
 
 
 def stored(asset_class: str) -> tuple[str, ...]:
-    """Names of the factors that have a column in the store, in catalogue order."""
-    return tuple(n for n, f in catalogue(asset_class).items() if f.stored)
+    """Names of the factors that have a column in the store, in catalogue order; ConfigError where there are none."""
+    names = tuple(n for n, f in catalogue(asset_class).items() if f.stored)
+    if not names:
+        raise ConfigError(f"factors of {asset_class}", "the class must have factors", "none", help="There are CS's.")
+    return names
 
 
 def select(

@@ -25,7 +25,8 @@ _TURNOVER = {"CS": "cs_turnover20"}
 
 def factor_hashes(store: Store, asset_class: str, names: Iterable[str]) -> dict[str, str]:
     """Hash of each factor's definition as the code computes it now; those that cannot be computed are left out."""
-    return plan(asset_class, names, available(store, asset_class)).hashes
+    there = catalogue(asset_class)
+    return plan(asset_class, [n for n in names if n in there], available(store, asset_class)).hashes
 
 
 def matrix(

@@ -285,6 +285,8 @@ class Store:
 
     def _snapshot(self, table: str, version: int | None = None) -> DeltaTable:
         if not self.exists(table):
+            if not self.tables():
+                raise DataError(f"store {self.root}", f"it must hold the table {table}", "no table", help=INGEST_HELP)
             raise unknown("store", "table", table, self.tables(), INGEST_HELP)
         try:
             return DeltaTable(self._folder(table), version=version)

@@ -9,7 +9,6 @@ import polars as pl
 from features.factor import Factor, catalogue, plan, select, stored
 from features.inputs import available
 from features.materialise import MARKET, materialise
-from features.panel import ConfigError
 from features.store import Store
 from serving.show import console, frame_table, line
 
@@ -18,8 +17,6 @@ def show_list(asset_class: str, sets: Sequence[str]) -> None:
     """A row a stored factor."""
     known = catalogue(asset_class)
     names = select(asset_class, sets=sets) if sets else stored(asset_class)
-    if not names:
-        raise ConfigError(f"factors of {asset_class}", "the class must have factors", "none", help="There are CS's.")
     rows = [(n, known[n].zh, known[n].unit, known[n].lookback, known[n].scope, " ".join(known[n].sets)) for n in names]
     frame = pl.DataFrame(rows, ["factor", "中文", "unit", "lookback", "scope", "sets"], orient="row")
     console.print(frame_table(frame, f"{len(rows)} factors of {asset_class}"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 app = typer.Typer(
     name="daybar",
     help="Machine learning on daily bars: factors, tracked training, batch predictions.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -29,13 +28,15 @@ app = typer.Typer(
 
 Home = Annotated[Path, typer.Option(help="Folder where store, mlruns and predictions live.", metavar="DIR")]
 StorePath = Annotated[Path, typer.Option("--store", help="Folder of the store, relative to --home.", metavar="DIR")]
-AssetClass = Annotated[str, typer.Option("--asset-class", help="CS, ETF, INDX, Future or Option.")]
+Class = Literal["CS", "ETF", "INDX", "Future", "Option"]
+AssetClass = Annotated[Class, typer.Option("--asset-class", help="Class of the bars.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: model.params.max_depth=6.")]
-Size = Annotated[str, typer.Option(help="Simulated market: tiny, demo or full.")]
-World = Annotated[str, typer.Option(help="Simulated market: planted (an alpha to be found) or null.")]
-Seed = Annotated[int, typer.Option(help="Simulated market: its seed.")]
+Size = Annotated[Literal["tiny", "demo", "full"], typer.Option(help="Simulated market: how large.")]
+World = Annotated[Literal["planted", "null"], typer.Option(help="Simulated market: with an alpha to find, or none.")]
+Seed = Annotated[int, typer.Option(min=0, help="Simulated market: its seed.")]
 
 HERE, STORE = Path("."), Path("store")
+INTERRUPTED = 130
 
 
 @app.command()
@@ -48,10 +49,10 @@ def demo(size: Size = "demo", world: World = "planted", seed: Seed = 0, home: Ho
 
 @app.command()
 def ingest(
-    source: Annotated[str, typer.Argument(help="files or simulator.")],
+    source: Annotated[Literal["files", "simulator"], typer.Argument(help="Where the bars come from.")],
     path: Annotated[Path | None, typer.Option(help="files: a folder or a file, Parquet or CSV.")] = None,
     asset_class: Annotated[
-        str | None, typer.Option("--asset-class", help="files: the class of bars that lie in no folder of that name.")
+        Class | None, typer.Option("--asset-class", help="files: the class of bars that lie in no folder of that name.")
     ] = None,
     size: Size = "demo",
     world: World = "planted",
@@ -65,8 +66,6 @@ def ingest(
 
     if source == "simulator":
         report = bring_simulation(home / store, size, world, seed)
-    elif source != "files":
-        raise ConfigError("ingest", "the source must be files or simulator", repr(source))
     elif path is None:
         raise ConfigError("ingest files", "--path must name a folder or a file", "nothing")
     else:
@@ -183,16 +182,18 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000, hom
 def main() -> None:
     """Run the command line; a refusal is told on stderr and sets the exit code."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        status = app(sys.argv[1:] or ["--help"], prog_name="daybar", standalone_mode=False) or 0
     except typer.TyperException as error:
-        typer.echo(f"error: {error}\nTry daybar --help, or daybar VERB --help.", err=True)
+        typer.echo(f"error: {error.format_message()}\nTry daybar --help, or daybar VERB --help.", err=True)
         sys.exit(1)
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+        status = INTERRUPTED
     except Refusal as refusal:
         typer.echo(f"error: {refusal}", err=True)
         sys.exit(1 if isinstance(refusal, ConfigError) else 2)
+    if status == INTERRUPTED:
+        typer.echo("interrupted", err=True)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,6 @@ from training.fit import Scorer
 from training.manifest import Manifest
 from training.tracking import ModelRef, Tracking
 
-# Ten days hold the next session even over the longest holidays, twice: Spring Festival closes for nine.
-_UNTIL_NEXT = np.timedelta64(20, "D")
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -90,7 +87,7 @@ def _session(store: Store, bars: str, asof: Day | None) -> np.datetime64:
     first, last = store.span(bars)
     if asof is None:
         return as_day(last)
-    day = as_day(asof)
+    day = _day(asof)
     if not as_day(first) <= day <= as_day(last):
         raise DataError(
             f"prediction as of {day}", f"{bars} must hold that session", f"sessions from {first} to {last}",
@@ -106,9 +103,18 @@ def _session(store: Store, bars: str, asof: Day | None) -> np.datetime64:
     return day
 
 
+def _day(asof: Day) -> np.datetime64:
+    try:
+        return as_day(asof)
+    except DataError as error:
+        raise ConfigError(f"prediction as of {asof}", error.must, error.found) from None
+
+
 def _next_session(store: Store, session: np.datetime64) -> np.datetime64:
     """The first session on which the prediction can be traded; past the ingested calendar, the exchange's own."""
-    calendar = store.calendar()
-    if session < calendar.sessions[-1]:
-        return calendar.next_after(session)
-    return exchange_calendar(session, session + _UNTIL_NEXT).next_after(session)
+    calendar, ahead = store.calendar(), 0
+    # Day by day: the exchange publishes a calendar to the end of a year and refuses to be asked for more.
+    while calendar.sessions[-1] <= session:
+        ahead += 1
+        calendar = exchange_calendar(session, session + np.timedelta64(ahead, "D"))
+    return calendar.next_after(session)

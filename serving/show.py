@@ -56,11 +56,13 @@ def ingested(report: IngestReport) -> None:
     """Counts by file, then by file and reason; what the quarantining reasons mean; the notes."""
     files = report.files().with_columns(_file=_short("origin"))
     counts = ("rows", "new", "restated", "unchanged", "duplicates", "quarantined")
-    console.print(frame_table(files.select(pl.col("_file").alias("file"), *counts), "Rows by file"))
+    console.print(frame_table(files.select(pl.col("_file").alias("file"), "table", *counts), "Rows by file"))
     reasons = report.reasons().with_columns(file=_short("origin"))
     if len(reasons):
         console.print()
-        console.print(frame_table(reasons.select("file", "severity", "reason", "rows", "first"), "What was found"))
+        console.print(
+            frame_table(reasons.select("file", "table", "severity", "reason", "rows", "first"), "What was found")
+        )
     told = reasons.filter((pl.col("severity") == "quarantine") & (pl.col("meaning") != ""))
     for reason, meaning in told.select("reason", "meaning").unique(maintain_order=True).iter_rows():
         line(f"{reason}: {meaning}")
@@ -109,7 +111,8 @@ def trained(result: Trained, home: Path) -> None:
     if result.name:
         alias = f", alias {result.alias}" if result.alias else ""
         line(f"registered {result.name} version {result.version}{alias}")
-        line(f"next: daybar predict {result.name}@{result.alias}{where}" if result.alias else "")
+    model = f"{result.name}@{result.alias}" if result.name and result.alias else f"runs:{result.run_id}"
+    line(f"next: daybar predict {model}{where}")
     line(f"look: daybar ui{where}")
 
 

@@ -16,15 +16,26 @@ KEYS = ("asof", "effective", "asset", "target", "horizon", "run_id")
 def give(store: Store, prediction: Prediction, folder: Path, csv: bool = False) -> tuple[Written, Path]:
     """Write predictions to pred_<task> in the store and to a Parquet file (and CSV) a model and session.
 
-    Giving the same twice changes nothing; other values under the same keys become a new version of the table.
+    Giving the same twice changes nothing; other values under the same keys become a new version of the table. An asset
+    that the same run scored before on that session and no longer does keeps its row, without a score.
     """
-    frame, ref = prediction.frame, prediction.model
-    written = store.upsert(f"pred_{prediction.manifest.task}", frame, keys=KEYS)
+    frame, ref, table = prediction.frame, prediction.model, f"pred_{prediction.manifest.task}"
+    written = store.upsert(table, pl.concat([frame, _withdrawn(store, table, frame)]), keys=KEYS)
     path = folder / (ref.name or ref.run_id) / f"{frame['asof'][0]}.parquet"
     _write_whole(path, frame)
     if csv:
         _write_whole(path.with_suffix(".csv"), frame)
     return written, path
+
+
+def _withdrawn(store: Store, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows that stand for the session and the run and that the frame does not have, their scores emptied."""
+    if not store.exists(table):
+        return frame.clear()
+    same = (pl.col("asof") == frame["asof"][0]) & (pl.col("run_id") == frame["run_id"][0])
+    standing = store.scan(table).filter(same & pl.col("score").is_not_null()).select(frame.columns).collect()
+    gone = standing.join(frame, on=KEYS, how="anti")
+    return gone.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("score", "score_rank"))
 
 
 def _write_whole(path: Path, frame: pl.DataFrame) -> None:

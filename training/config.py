@@ -103,7 +103,7 @@ class Split(_Section):
     test: Sessions = Field(default=60, description="sessions in a test span")
     window: Sessions = Field(default=750, description="sessions in a training span when rolling")
     embargo: int = Field(default=5, ge=0, description="sessions left out beyond the label's reach")
-    holdout: float = Field(default=0.2, ge=0, lt=1, description="share, at the end, kept out of every fold")
+    holdout: float = Field(default=0.2, gt=0, lt=1, description="share, at the end, kept out of every fold")
 
 
 class Preprocess(_Section):

@@ -94,8 +94,7 @@ def train(
     with tracking.start(_EXPERIMENTS[config.task], config.name) as run:
         manifest = _manifest(config, store, data)
         _record_settings(config, store, data, manifest, run)
-        score = _walk(config, data, run, say)
-        developed, sealed = score
+        developed, sealed = _walk(config, data, run, say)
         judged = alpha.judge(config, data, developed)
         holdout = alpha.judge(config, data, sealed)
         scorer, rows = alpha.final(config, data)
@@ -125,7 +124,7 @@ def _walk(
     config: Config, data: alpha.AlphaData, run: RunLog, say: Callable[[str], None]
 ) -> tuple[Float64Array, Float64Array]:
     """Scores (T, N) of the development tests and of the sealed holdout; a child run a fold."""
-    developed = np.full(data.universe.shape, np.nan)
+    developed = sealed = np.full(data.universe.shape, np.nan)
     for fold in (*data.split.folds, data.split.sealed):
         is_sealed = fold is data.split.sealed
         scored = alpha.walk(config, data, fold)
@@ -141,16 +140,16 @@ def _walk(
             child.metrics({k: v for k, v in summary.items() if np.isfinite(v)})
             child.json("importance.json", scored.scorer.model.importance())
             child.json("dropped_columns.json", dict(scored.scorer.preprocess.dropped))
-        if not is_sealed:
+        if is_sealed:
+            sealed = scored.score
+        else:
             run.metrics({k: v for k, v in summary.items() if np.isfinite(v)}, step=fold.number)
+            developed = np.where(np.isfinite(scored.score), scored.score, developed)
         say(
             f"{name}: {scored.rows:,} rows to {days[fold.train[-1]]}, test {span['test']}, "
             f"RankIC {summary['fold/rank_ic']:+.4f}"
         )
-        if is_sealed:
-            return developed, scored.score
-        developed = np.where(np.isfinite(scored.score), scored.score, developed)
-    return developed, developed
+    return developed, sealed
 
 
 def _manifest(config: Config, store: Store, data: alpha.AlphaData) -> Manifest:
@@ -188,7 +187,8 @@ def _record_settings(config: Config, store: Store, data: alpha.AlphaData, manife
         }
     )
     for name, version in manifest.data.items():
-        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=len(data.matrix.session))
+        rows = len(data.matrix.session) if name == f"bars/{manifest.asset_class}" else None
+        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
     run.environment()
     known = catalogue(manifest.asset_class)
     run.frame(

@@ -280,7 +280,8 @@ class Tracking:
     def resolve(self, text: str) -> ModelRef:
         """The model that `name@alias`, `name/3` or `runs:<run id>` means, its scorer on this disk.
 
-        Errors  DataError that lists what is registered, when there is no such model, or its files have gone
+        Errors  ConfigError that lists what is registered, when there is no such model; DataError for one whose files
+                have gone, and for a run that has logged none
         """
         if text.startswith("runs:"):
             run_id = text.removeprefix("runs:").strip("/")
@@ -320,7 +321,7 @@ class Tracking:
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
-            raise DataError(f"run {run_id}", "it must be in the store", error.message, self.uri) from None
+            raise ConfigError(f"model runs:{run_id}", "the run must be there", error.message, self.uri) from None
         made = run.outputs.model_outputs if run.outputs else []
         if not made:
             raise DataError(f"run {run_id}", "it must have logged a model", f"none, status {run.info.status}", self.uri)

@@ -313,7 +313,7 @@ def test_a_registered_model_is_found_by_alias_version_and_run_and_links_to_its_r
 )
 def test_a_model_that_is_not_registered_is_refused_with_what_is(tracking, scorer_folder, example, text):
     tracking.register(logged(tracking, scorer_folder, example), "alpha_xgb", "champion")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ConfigError) as caught:
         tracking.resolve(text)
     assert caught.value.who == f"model {text}"
     assert "did you mean alpha_xgb@champion (version 1)?" in caught.value.help
@@ -325,9 +325,9 @@ def test_runs_without_a_model_and_unknown_runs_are_refused(tracking):
         pass
     with pytest.raises(DataError, match="must have logged a model"):
         tracking.resolve(f"runs:{run.run_id}")
-    with pytest.raises(DataError, match="must be in the store"):
+    with pytest.raises(ConfigError, match="model runs:0123: the run must be there"):
         tracking.resolve("runs:0123")
-    with pytest.raises(DataError, match="nothing is registered yet"):
+    with pytest.raises(ConfigError, match="nothing is registered yet"):
         tracking.resolve("alpha@champion")
 
 
