@@ -10,7 +10,7 @@ import pytest
 
 from features.inputs import available, read_inputs
 from features.store import Store
-from tests.small_market import bars, sessions, small_store
+from tests.small_market import bars, calendar, reference, sessions, small_store
 
 DAYS = sessions(150)
 
@@ -67,13 +67,14 @@ def test_what_can_be_read_is_listed(store: Store) -> None:
 
 
 def test_a_field_counts_from_the_day_it_is_published(tmp_path: Path) -> None:
-    early = bars().with_columns(num_trades=pl.lit(1000.0))
-    panels = read_inputs(small_store(tmp_path / "early", early), "CS", ("num_trades",), DAYS[0], DAYS[-1])
-    assert np.isnan(panels["num_trades"]).all()
-    later = early.with_columns(pl.col("date").dt.offset_by("2y"))
-    store = Store(tmp_path / "later")
-    store.upsert("reference/instruments", small_store(tmp_path / "reference").instruments("CS"), ("order_book_id",))
-    store.upsert("bars/CS", later.filter(pl.col("date").dt.weekday() < 6))
-    days = store.scan("bars/CS").select("date").unique().collect()["date"].to_numpy().astype("datetime64[D]")
-    panels = read_inputs(store, "CS", ("num_trades",), days.min(), days.max())
-    assert np.isfinite(panels["num_trades"][panels["traded"] > 0]).all()
+    weeks = pl.duration(weeks=60)  # from January 2020 to 25 February 2021, and on past 25 June 2021
+    frame = bars().with_columns(pl.col("date") + weeks, num_trades=pl.lit(1000.0))
+    store = Store(tmp_path)
+    store.upsert("reference/calendar", calendar().with_columns(pl.col("date") + weeks), keys=("date",))
+    store.upsert("reference/instruments", reference(frame), keys=("order_book_id",))
+    store.upsert("bars/CS", frame)
+    panels = read_inputs(store, "CS", ("num_trades",), frame["date"].min(), frame["date"].max())
+    published = panels.sessions >= np.datetime64("2021-06-25")
+    assert 0 < published.sum() < len(published)
+    assert np.isnan(panels["num_trades"][~published]).all()
+    np.testing.assert_array_equal(np.isfinite(panels["num_trades"])[published], (panels["traded"] > 0)[published])
