@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluate.costs import corwin_schultz, stamp_duty, transfer_fee
+from training.evaluate.costs import stamp_duty, transfer_fee
 from training.evaluate.significance import fixed_b_critical, newey_west
 
 X = np.array([0.02, 0.05, -0.01, 0.03, 0.04, 0.0, 0.06, 0.01, -0.02, 0.03])
@@ -24,14 +24,6 @@ def test_the_critical_value_grows_with_the_lag():
     assert fixed_b_critical(3, 10) == pytest.approx(1.96 + 0.8907 + 0.03744 - 0.014364, abs=1e-12)
     assert fixed_b_critical(25, 250) == pytest.approx(2.260528, abs=1e-12)
     assert fixed_b_critical(0, 10) == 1.96
-
-
-def test_the_spread_of_two_sessions_with_an_overnight_gap_that_is_inside_the_range():
-    """Source  01 §5: (H, L) = (10.42, 10.05), (10.45, 10.12), C1 = 10.30 -> S = .0224780919."""
-    column = [np.array(pair)[:, None] for pair in ([10.42, 10.45], [10.05, 10.12], [10.30, 10.20], [10.0, 10.30])]
-    spread = corwin_schultz(*column)
-    assert spread[1, 0] == pytest.approx(0.0224780919, abs=5e-11)
-    assert np.isnan(spread[0, 0])
 
 
 def test_fees_change_on_their_days():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from features.operators import ts_mean, ts_std
+from features.operators.ranges import corwin_schultz
 from features.panel import Float64Array, Panels
 
 STAMP_HALVED = np.datetime64("2023-08-28", "D")
@@ -72,27 +73,6 @@ class CostPanels(NamedTuple):
     impact: Float64Array
 
 
-def corwin_schultz(
-    high: Float64Array, low: Float64Array, close: Float64Array, prev_close: Float64Array
-) -> Float64Array:
-    """Two-day high-low spread of each session and the one before it, as a share of the price, (T, N).
-
-    Yesterday's prices are brought to today's by prev_close; today's range is moved over the overnight gap.
-    NaN     without both sessions; a negative estimate is 0
-    Source  01 §5; Corwin and Schultz 2012
-    """
-    first_high, first_low, first_close = np.full((3, *high.shape), np.nan)
-    scale = prev_close[1:] / close[:-1]
-    first_high[1:], first_low[1:], first_close[1:] = high[:-1] * scale, low[:-1] * scale, prev_close[1:]
-    shift = np.maximum(low - first_close, 0.0) + np.minimum(high - first_close, 0.0)
-    second_high, second_low = high - shift, low - shift
-    beta = np.log(first_high / first_low) ** 2 + np.log(second_high / second_low) ** 2
-    gamma = np.log(np.maximum(first_high, second_high) / np.minimum(first_low, second_low)) ** 2
-    k = 3 - 2 * np.sqrt(2)
-    alpha = (np.sqrt(2 * beta) - np.sqrt(beta)) / k - np.sqrt(gamma / k)
-    return np.maximum(2 * np.expm1(alpha) / (np.exp(alpha) + 1), 0.0)
-
-
 def half_spread_share(spread: ArrayLike, price: ArrayLike, tick: float = 0.01) -> Float64Array:
     """Half the spread as a share of the price, no less than half a tick; a spread that is NaN counts as that."""
     least = tick / 2 / np.asarray(price, np.float64)
@@ -113,8 +93,9 @@ def impact_share(order: ArrayLike, sigma: ArrayLike, turnover: ArrayLike, coeffi
 def cost_panels(panels: Panels, costs: Costs, window: int = 20) -> CostPanels:
     """Rates on every session; spread, volatility and turnover are means over the window that ended the session before.
 
-    Where the history is too short for one, the mean over the assets of that session stands in for volatility, and the
-    least spread for the spread; without turnover no impact can be told, and it is 0.
+    Where the history is too short for one, or its days hold a single price each, the mean over the assets of that
+    session stands in for volatility, and the least spread for the spread; without turnover no impact can be told, and
+    it is 0.
     """
     high, low, close, prev_close = (panels[name] for name in ("high", "low", "close", "prev_close"))
     flat = np.zeros(len(panels.sessions))

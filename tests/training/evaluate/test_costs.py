@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from features.operators.ranges import corwin_schultz
 from features.panel import Panels
-from training.evaluate.costs import Costs, corwin_schultz, cost_panels, half_spread_share, impact_share
+from training.evaluate.costs import Costs, cost_panels, half_spread_share, impact_share
 
 
 def walk(t_count=60, n_count=3, seed=0):
