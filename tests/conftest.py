@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +20,35 @@ def market() -> Path:
     if not folder.is_dir():
         pytest.skip("no real market data beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home after `daybar demo --size tiny`, made once for all workers, to be left as it is.
+
+    It holds the store, alpha_linear_5d and alpha_xgb_5d, a prediction, and what the demo said in said.txt.
+    """
+    from serving.demo import run_demo  # takes seconds, which tests that do not need a home are spared
+
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    home, said = shared / "demo", StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        with FileLock(shared / "demo.lock"):
+            if not (home / "said.txt").exists():
+                with redirect_stdout(said):
+                    run_demo(home, "tiny", "planted", 0)
+                (home / "said.txt").write_text(said.getvalue(), encoding="utf-8")
+        yield home
+
+
+@pytest.fixture
+def own_home(demo_home: Path, tmp_path: Path) -> Path:
+    """A copy of the demo's home that a test may change."""
+    from training.mlruns import relocate
+
+    home = tmp_path / "home"
+    shutil.copytree(demo_home, home)
+    relocate(home)
+    return home

@@ -1,0 +1,207 @@
+"""Predictions: the row of one session alone is that row of the whole, the future unseen; refusals name the cause."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from exchange_calendars.exchange_calendar_xshg import XSHGExchangeCalendar
+from polars.testing import assert_frame_equal
+
+import features.factor
+import features.matrix
+from features.factor import catalogue
+from features.matrix import matrix
+from features.panel import ConfigError, DataError
+from features.sessions import exchange_calendar
+from features.store import Store
+from serving.predict import _next_session, predict
+from training.fit import Scorer
+from training.manifest import Manifest
+from training.tracking import Tracking
+
+LINEAR, XGB = "alpha_linear_5d@champion", "alpha_xgb_5d@champion"
+COLUMNS = ["asof", "effective", "asset", "target", "horizon", "run_id", "score", "score_rank"]
+
+
+@pytest.fixture
+def store(demo_home: Path) -> Store:
+    return Store(demo_home / "store")
+
+
+def whole(home: Path, store: Store, model: str) -> pl.DataFrame:
+    """Every session's scores at once, as training sees them."""
+    ref = Tracking(home).resolve(model)
+    scorer, manifest = Scorer.load(ref.folder), Manifest.load(ref.folder)
+    table, _, _ = matrix(store, "CS", scorer.columns, universe=manifest.tradable)
+    score = scorer.score(table.values, table.session)
+    days = pl.Series(table.sessions[table.session]).cast(pl.Date)
+    return pl.DataFrame({"asof": days, "asset": table.assets[table.asset], "score": score})
+
+
+@pytest.mark.parametrize("model", [LINEAR, XGB])
+def test_the_row_of_one_session_alone_is_that_row_of_the_whole(demo_home: Path, store: Store, model: str) -> None:
+    scores = whole(demo_home, store, model)
+    days = scores["asof"].unique().sort()
+    for day in (days[0], days[40], days[177], days[-2], days[-1]):
+        given = predict(demo_home, store, model, day).frame
+        expected = scores.filter(pl.col("asof") == day)
+        assert_frame_equal(given.select("asof", "asset", "score"), expected, check_exact=True)
+
+
+def test_a_prediction_needs_no_future(demo_home: Path, store: Store, tmp_path: Path) -> None:
+    day = dt.date(2021, 9, 17)
+    past = Store(tmp_path / "past")
+    for name in ("bars/CS", "bars/INDX"):
+        past.upsert(name, store.scan(name).filter(pl.col("date") <= day).collect())
+    instruments = store.scan("reference/instruments").collect()
+    gone = pl.when(pl.col("de_listed_date") <= day).then("de_listed_date")
+    past.upsert("reference/instruments", instruments.with_columns(de_listed_date=gone), keys=("order_book_id",))
+    sessions = store.scan("reference/calendar").filter(pl.col("date") <= day).collect()
+    past.upsert("reference/calendar", sessions, keys=("date",))
+    then, now = predict(demo_home, past, XGB), predict(demo_home, store, XGB, day)
+    assert_frame_equal(then.frame, now.frame, check_exact=True)
+    assert then.frame["effective"][0] == dt.date(2021, 9, 22), "behind the Mid-Autumn Festival, which no bar tells"
+
+
+def test_the_last_session_has_no_label_and_is_scored_all_the_same(demo_home: Path, store: Store) -> None:
+    given = predict(demo_home, store, LINEAR)
+    assert given.frame["asof"].unique().to_list() == [store.span("bars/CS")[1]]
+    assert len(given.frame) > 40
+    assert given.frame["score"].is_finite().all()
+    assert given.frame["score"].n_unique() > 40
+
+
+def test_the_frame_has_its_keys_and_values(demo_home: Path, store: Store) -> None:
+    given = predict(demo_home, store, LINEAR, "2021-09-17")
+    frame = given.frame
+    assert frame.columns == COLUMNS
+    assert frame["effective"].unique().to_list() == [dt.date(2021, 9, 22)]
+    assert frame["asset"].is_sorted()
+    assert frame["asset"].n_unique() == len(frame)
+    assert frame["target"].unique().to_list() == ["excess_return_universe"]
+    assert frame["horizon"].unique().to_list() == [5]
+    assert frame["run_id"].unique().to_list() == [given.model.run_id]
+    assert Tracking(demo_home).client.get_run(given.model.run_id).info.run_name == "alpha_linear_5d"
+    best = frame.sort("score")
+    assert best["score_rank"].is_sorted()
+    count = len(frame)
+    assert best["score_rank"][0] == pytest.approx(0.5 / count)
+    assert best["score_rank"][-1] == pytest.approx(1 - 0.5 / count)
+
+
+def test_what_is_left_out_and_what_is_defined_are_counted(demo_home: Path, store: Store) -> None:
+    given = predict(demo_home, store, LINEAR, "2021-09-17")
+    assets = store.scan("bars/CS").select(pl.col("order_book_id").n_unique()).collect().item()
+    assert given.left_out == {"not in the universe": assets - len(given.frame)}
+    assert 0.9 < given.coverage <= 1
+    early = predict(demo_home, store, LINEAR, "2020-07-01")
+    assert early.coverage < 0.6
+
+
+def test_a_version_a_run_and_an_alias_name_the_same_model(demo_home: Path, store: Store) -> None:
+    by_alias = predict(demo_home, store, LINEAR)
+    for name in ("alpha_linear_5d/1", f"runs:{by_alias.model.run_id}"):
+        assert_frame_equal(predict(demo_home, store, name).frame, by_alias.frame, check_exact=True)
+
+
+def test_a_factor_whose_definition_changed_is_refused_with_both_hashes(
+    demo_home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = dict(catalogue("CS"))
+
+    def doubled(high, low, close):
+        return 2 * (close - low) / (high - low)
+
+    changed = dataclasses.replace(known["cs_f_clv_5"], function=doubled)
+    monkeypatch.setattr(features.factor, "catalogue", lambda asset_class: known | {"cs_f_clv_5": changed})
+    then = Manifest.load(Tracking(demo_home).resolve(LINEAR).folder).factors
+    version = store.version("factors/CS")
+    with pytest.raises(DataError) as caught:
+        predict(demo_home, store, LINEAR)
+    refusal = caught.value
+    assert refusal.who == f"model {LINEAR}"
+    assert refusal.found == f"1 of {len(then)} that differ"
+    name, hashes = refusal.where.split(": ")
+    before, after = hashes.removesuffix(" now").split(" then, ")
+    assert (name, before) == ("cs_f_clv_5", then["cs_f_clv_5"])
+    assert len(after) == 12
+    assert after != before
+    assert store.version("factors/CS") == version, "nothing is computed for a model that cannot be served"
+
+
+def test_a_factor_that_the_code_no_longer_has_is_refused(
+    demo_home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {name: factor for name, factor in catalogue("CS").items() if name != "cs_f_clv_5"}
+    for module in (features.factor, features.matrix):
+        monkeypatch.setattr(module, "catalogue", lambda asset_class: known)
+    with pytest.raises(DataError, match=r"first at cs_f_clv_5: [0-9a-f]{12} then, not computable now"):
+        predict(demo_home, store, LINEAR)
+
+
+def test_bars_without_a_field_that_the_model_needs_are_refused(demo_home: Path, store: Store, tmp_path: Path) -> None:
+    poorer = Store(tmp_path / "poorer")
+    poorer.upsert("bars/CS", store.scan("bars/CS").drop("num_trades").collect())
+    poorer.upsert("reference/instruments", store.scan("reference/instruments").collect(), keys=("order_book_id",))
+    with pytest.raises(DataError, match=r"cs_inst_participation_adj: [0-9a-f]{12} then, not computable now"):
+        predict(demo_home, poorer, LINEAR)
+
+
+@pytest.mark.parametrize(
+    ("model", "asof", "kind", "says"),
+    [
+        ("nothing@champion", None, ConfigError, "registered: alpha_linear_5d@champion (version 1); alpha_xgb_5d@"),
+        ("alpha_linear_5d@challenger", None, ConfigError, "did you mean alpha_linear_5d@champion (version 1)?"),
+        ("alpha_linear_5d/7", None, ConfigError, "registered: alpha_linear_5d@champion (version 1)"),
+        ("runs:0123", None, ConfigError, "model runs:0123: the run must be there"),
+        (LINEAR, "2021-09-20", ConfigError, "The sessions around it are 2021-09-17 and 2021-09-22."),
+        (LINEAR, "last Friday", ConfigError, "must read like 2024-02-09; found 'last Friday'"),
+        (
+            LINEAR,
+            "2022-01-19",
+            DataError,
+            "found sessions from 2020-06-01 to 2022-01-18",
+        ),
+        (LINEAR, "2019-01-02", DataError, "Ingest the bars of that day first: daybar ingest."),
+        (LINEAR, "2020-06-02", DataError, "universe of CS: it must hold an asset on some session"),
+    ],
+)
+def test_a_refusal_says_whose_mistake_it_is(demo_home: Path, store: Store, model, asof, kind, says) -> None:
+    with pytest.raises(kind) as caught:
+        predict(demo_home, store, model, asof)
+    assert says in str(caught.value)
+
+
+def calendar_until(root: Path, day: np.datetime64) -> Store:
+    """A store whose ingested calendar ends on the day."""
+    store = Store(root)
+    days = pl.DataFrame({"date": exchange_calendar(day - 40, day).sessions}).with_columns(pl.col("date").cast(pl.Date))
+    store.upsert("reference/calendar", days, keys=("date",))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("session", "after"),
+    [
+        ("2024-02-08", "2024-02-19"),
+        ("2024-09-30", "2024-10-08"),
+        ("2024-12-31", "2025-01-02"),
+        ("2024-03-05", "2024-03-06"),
+    ],
+)
+def test_behind_the_ingested_calendar_the_exchange_knows_the_next_session(tmp_path: Path, session, after) -> None:
+    store = calendar_until(tmp_path, np.datetime64(session))
+    assert _next_session(store, np.datetime64(session)) == np.datetime64(after)
+
+
+def test_up_to_the_last_session_that_the_exchange_has_published(tmp_path: Path) -> None:
+    end = np.datetime64(XSHGExchangeCalendar.bound_max().date())
+    *_, before, last = exchange_calendar(end - 20, end).sessions
+    assert _next_session(calendar_until(tmp_path / "one", before), before) == last
+    with pytest.raises(DataError, match="Ingest the vendor's calendar"):
+        _next_session(calendar_until(tmp_path / "two", last), last)

@@ -1,0 +1,111 @@
+"""Predictions are keyed, idempotent and versioned in the store, and whole in the files."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.store import Store
+from serving.predict import Prediction
+from serving.sink import give
+from training.manifest import Manifest
+from training.tracking import ModelRef
+
+MANIFEST = Manifest("alpha", "CS", {}, {}, "excess_return_universe", 5, "next_open", "", {}, ("", ""))
+MONDAY, TUESDAY, WEDNESDAY = (dt.date(2024, 1, day) for day in (8, 9, 10))
+
+
+def prediction(
+    scores: dict[str, float], asof: dt.date = MONDAY, run_id: str = "run1", effective: dt.date = TUESDAY
+) -> Prediction:
+    count = len(scores)
+    frame = pl.DataFrame(
+        {
+            "asof": [asof] * count,
+            "effective": [effective] * count,
+            "asset": list(scores),
+            "target": ["excess_return_universe"] * count,
+            "horizon": [5] * count,
+            "run_id": [run_id] * count,
+            "score": list(scores.values()),
+            "score_rank": [(i + 0.5) / count for i in range(count)],
+        }
+    )
+    return Prediction(ModelRef("alpha_x", 3, run_id, Path()), MANIFEST, frame, {}, 1.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def scores(store: Store, version: int | None = None, run_id: str = "run1") -> dict[str, float | None]:
+    rows = store.scan("pred_alpha", version).filter(pl.col("run_id") == run_id).sort("asof", "asset").collect()
+    return dict(rows.select("asset", "score").rows())
+
+
+def test_giving_the_same_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
+    given = prediction({"a": 0.3, "b": 0.1})
+    first, path = give(store, given, tmp_path)
+    assert (first.new, first.restated, first.unchanged) == (2, 0, 0)
+    content = path.read_bytes()
+    second, again = give(store, given, tmp_path)
+    assert (second.new, second.restated, second.unchanged) == (0, 0, 2)
+    assert (second.version, again, again.read_bytes()) == (first.version, path, content)
+
+
+def test_other_scores_under_the_same_keys_are_a_new_version_and_the_old_one_stays(store: Store, tmp_path: Path) -> None:
+    first, _ = give(store, prediction({"a": 0.3, "b": 0.1}), tmp_path)
+    second, path = give(store, prediction({"a": 0.3, "b": 0.2}), tmp_path)
+    assert (second.new, second.restated) == (0, 1)
+    assert second.version == first.version + 1
+    assert scores(store) == {"a": 0.3, "b": 0.2}
+    assert scores(store, first.version) == {"a": 0.3, "b": 0.1}
+    assert pl.read_parquet(path)["score"].to_list() == [0.3, 0.2]
+
+
+def test_an_asset_that_is_no_longer_scored_keeps_a_row_without_a_score(store: Store, tmp_path: Path) -> None:
+    give(store, prediction({"a": 0.3, "b": 0.1}), tmp_path)
+    smaller = prediction({"a": 0.3})
+    written, path = give(store, smaller, tmp_path)
+    assert written.restated == 2, "b, and a whose rank has changed"
+    assert scores(store) == {"a": 0.3, "b": None}
+    assert pl.read_parquet(path)["asset"].to_list() == ["a"]
+    assert give(store, smaller, tmp_path)[0].version == written.version
+    give(store, prediction({"a": 0.3, "b": 0.4}), tmp_path)
+    assert scores(store) == {"a": 0.3, "b": 0.4}
+
+
+def test_a_calendar_that_moves_the_next_session_leaves_one_score_an_asset(store: Store, tmp_path: Path) -> None:
+    give(store, prediction({"a": 0.3}), tmp_path)
+    give(store, prediction({"a": 0.3}, effective=WEDNESDAY), tmp_path)
+    standing = store.scan("pred_alpha").filter(pl.col("score").is_not_null()).collect()
+    assert standing["effective"].to_list() == [WEDNESDAY]
+
+
+def test_other_sessions_and_other_runs_are_left_alone(store: Store, tmp_path: Path) -> None:
+    give(store, prediction({"a": 0.3, "b": 0.1}), tmp_path)
+    give(store, prediction({"a": 0.7}, run_id="run2"), tmp_path)
+    give(store, prediction({"c": 0.5}, asof=TUESDAY, effective=WEDNESDAY), tmp_path)
+    assert scores(store) == {"a": 0.3, "b": 0.1, "c": 0.5}
+    assert scores(store, run_id="run2") == {"a": 0.7}
+
+
+def test_the_files_lie_by_model_and_session_and_hold_the_frame(store: Store, tmp_path: Path) -> None:
+    given = prediction({"a": 0.1 + 0.2, "b": 1e-17})
+    _, path = give(store, given, tmp_path / "predictions", csv=True)
+    assert path == tmp_path / "predictions" / "alpha_x" / "2024-01-08.parquet"
+    assert_frame_equal(pl.read_parquet(path), given.frame, check_exact=True)
+    assert_frame_equal(pl.read_csv(path.with_suffix(".csv"), try_parse_dates=True), given.frame, check_exact=True)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["2024-01-08.csv", "2024-01-08.parquet"]
+
+
+def test_a_model_without_a_name_is_filed_under_its_run(store: Store, tmp_path: Path) -> None:
+    given = prediction({"a": 0.3})
+    _, path = give(store, replace(given, model=ModelRef(None, None, "run1", Path())), tmp_path)
+    assert path.parent.name == "run1"
