@@ -52,7 +52,10 @@ def read_inputs(
     fields = sorted((names & set(columns)) | set(witnesses))
     panels = store.read(asset_class, fields, start, end, lookback, version)
     traded = traded_panel(panels)
-    values = {f: np.where(traded & _published(f, panels.sessions), panels[f], np.nan) for f in fields if f in names}
+    values = {f: panels[f] for f in fields if f in names}
+    for field, value in values.items():
+        # The panels were made for this call: blanking them in place spares a copy of each.
+        np.copyto(value, np.nan, where=~(traded & _published(field, panels.sessions)))
     values["traded"] = traded.astype(np.float64)
     if names & {"listed_sessions", "listed_count", "industry"}:
         values |= _reference(store, asset_class, panels)

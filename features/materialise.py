@@ -30,8 +30,10 @@ from features.sessions import Day, as_day
 from features.store import KEYS, Store
 
 MARKET = "MKT"
-# Panels alive at once while a plan is walked, beside its inputs: an allowance for the memory estimate.
-_STEPS_ALIVE = 30
+_FEWEST_SESSIONS = 20
+# What the memory estimate allows for: panels that a factor makes on its way, copies of the inputs while they are read,
+# and of the rows while they are written.
+_TEMPORARIES, _READING, _WRITING = 6, 2, 8
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def materialise(
     """
     bars, table = f"bars/{asset_class}", f"factors/{asset_class}"
     version = store.version(bars)
-    whole = plan(asset_class, names, available(store, asset_class))
+    there = available(store, asset_class)
+    whole = plan(asset_class, names, there)
     with store.locked(table):
         reach = {} if anew else _read_reach(store, table)
         sessions = _sessions(store, bars, end)
@@ -104,8 +107,9 @@ def materialise(
             say(f"building {len(whole.wanted)} factors on {todo:,} sessions, about {estimate / 1e6:,.0f} MB at a time")
         for start, stop, columns in work.chunks(longest):
             progress(done, todo)
-            part = plan(asset_class, columns, available(store, asset_class))
-            rows += _build(store, part, sessions[start], sessions[stop - 1], version, work.reach)
+            rows += _build(
+                store, plan(asset_class, columns, there), sessions[start], sessions[stop - 1], version, work.reach
+            )
             done += stop - start
         progress(done, todo)
     built = tuple(c for c, s in work.starts.items() if s < len(sessions))
@@ -132,15 +136,7 @@ def _build(
 ) -> int:
     """Compute one chunk and commit it; the states go first, so that a commit never lacks the state behind it."""
     table = f"factors/{part.asset_class}"
-    inputs = read_inputs(store, part.asset_class, part.fields, start, stop, part.lookback - 1, version)
-    assets = inputs.assets
-    recursive = [f.name for f in part.order if f.recursive]
-    before = store.calendar().add(start, -1) if inputs.first else None
-    states = {n: _read_state(store, part.asset_class, n, before, assets) for n in recursive if before is not None}
-    panels, new_states = compute(part, inputs, {n: s for n, s in states.items() if s is not None})
-    for name, state in new_states.items():
-        _write_state(store, part.asset_class, name, stop, assets, state)
-    frame = _long(panels, inputs["traded"][inputs.first :] > 0, part)
+    frame = _computed(store, part, start, stop, version)
     kept = [c for c in _columns(store, table) if c not in part.wanted]
     if kept:
         stored = store.scan(table).filter(pl.col("date").is_between(_date(start), _date(stop)))
@@ -151,24 +147,64 @@ def _build(
     return len(frame)
 
 
-def _long(panels: Panels, traded: np.ndarray, part: Plan) -> pl.DataFrame:
-    """A row a traded cell and one a session for the market, sorted by date, then asset."""
-    session, asset = np.nonzero(traded)
-    ids = np.asarray(panels.assets)
-    scopes = {f.name: f.scope for f in part.order}
-    rows = {"date": pl.Series(panels.sessions[session]).cast(pl.Date), "order_book_id": pl.Series(ids[asset])}
-    market = {
-        "date": pl.Series(panels.sessions).cast(pl.Date),
-        "order_book_id": pl.Series([MARKET] * len(panels.sessions)),
-    }
+def _computed(store: Store, part: Plan, start: np.datetime64, stop: np.datetime64, version: int) -> pl.DataFrame:
+    """The long rows of a chunk, its new states written; each factor is computed on the history that it needs."""
+    inputs = read_inputs(store, part.asset_class, part.fields, start, stop, part.lookback - 1, version)
+    before = store.calendar().add(start, -1) if inputs.first else None
+    rows = _Rows(inputs)
+    for group in _by_lookback(part):
+        states = {
+            f.name: _read_state(store, part.asset_class, f.name, before, inputs.assets)
+            for f in group.order
+            if f.recursive
+        }
+        history = min(inputs.first, group.lookback - 1)
+        recent = inputs.rows(inputs.first - history, len(inputs.sessions), first=history)
+        panels, new_states = compute(group, recent, {n: s for n, s in states.items() if s is not None})
+        for name, state in new_states.items():
+            _write_state(store, part.asset_class, name, stop, inputs.assets, state)
+        rows.take(group, panels)
+    return rows.frame(part.wanted)
+
+
+def _by_lookback(part: Plan) -> list[Plan]:
+    """The plan cut into plans whose factors need about as much history: within a factor of two.
+
+    A step that several need is computed for each; what a long history costs a factor that needs a short one is more.
+    """
+    octaves: dict[int, list[str]] = {}
     for name in part.wanted:
-        value = panels[name].astype(np.float32)
-        if scopes[name] == "market":
-            market[name] = pl.Series(np.broadcast_to(value, (len(panels.sessions), 1))[:, 0])
-        else:
-            rows[name] = pl.Series(np.broadcast_to(value, traded.shape)[session, asset])
-    long = pl.concat([pl.DataFrame(rows), pl.DataFrame(market)], how="diagonal")
-    return long.select(*KEYS, *(pl.col(c).cast(pl.Float32).fill_nan(None) for c in part.wanted)).sort(KEYS)
+        octave = plan(part.asset_class, (name,), part.fields).lookback.bit_length()
+        octaves.setdefault(octave, []).append(name)
+    return [plan(part.asset_class, octaves[o], part.fields) for o in sorted(octaves)]
+
+
+class _Rows:
+    """Long rows in the making: one a traded cell and one a session for the market, by date, then asset."""
+
+    def __init__(self, inputs: Panels) -> None:
+        self.traded = inputs["traded"][inputs.first :] > 0
+        at = int(np.searchsorted(inputs.assets, MARKET))
+        session, asset = np.nonzero(np.insert(self.traded, at, True, axis=1))
+        self.market = asset == at
+        ids = pl.Series(np.insert(inputs.assets.astype(object), at, MARKET).tolist(), dtype=pl.String)
+        days = pl.Series(inputs.sessions[inputs.first :]).cast(pl.Date)
+        self.columns = {"date": days.gather(session), "order_book_id": ids.gather(asset)}
+
+    def take(self, part: Plan, panels: Panels) -> None:
+        """Add the plan's wanted columns, float32."""
+        scopes = {f.name: f.scope for f in part.order}
+        for name in part.wanted:
+            column = np.full(len(self.market), np.nan, dtype=np.float32)
+            if scopes[name] == "market":
+                column[self.market] = panels[name][:, 0]
+            else:
+                column[~self.market] = np.broadcast_to(panels[name], self.traded.shape)[self.traded]
+            self.columns[name] = pl.Series(column, nan_to_null=True)
+
+    def frame(self, names: Iterable[str]) -> pl.DataFrame:
+        """The rows with these columns."""
+        return pl.DataFrame({c: self.columns[c] for c in (*KEYS, *names)})
 
 
 def _starts(store: Store, bars: str, whole: Plan, reach: dict[str, _Reach], sessions: SessionArray) -> dict[str, int]:
@@ -201,15 +237,33 @@ def _sessions(store: Store, bars: str, end: Day | None) -> SessionArray:
 
 
 def _chunk_length(store: Store, bars: str, whole: Plan, memory: float) -> tuple[int, int]:
-    """Sessions a chunk may hold, and the bytes that the panels of one will take."""
+    """Sessions a chunk may hold, and the bytes that it will take at most while it is read, computed or written."""
     first, last = store.span(bars)
     there = len(store.calendar().between(first, last))
     n = store.scan(bars).select(pl.col("order_book_id").n_unique()).collect().item()
-    live = 8 * n * (len(whole.fields) + _STEPS_ALIVE)
-    kept = 12 * n * max(len(whole.wanted), 1)
-    longest = int((memory - live * whole.lookback) // (live + kept))
-    longest = min(max(longest, 20), there)
-    return longest, live * (longest + min(whole.lookback, there)) + kept * longest
+    groups = [(_alive(group) + _TEMPORARIES, min(group.lookback, there)) for group in _by_lookback(whole)]
+
+    def needed(chunk: int) -> int:
+        fields = 8 * n * len(whole.fields) * (chunk + min(whole.lookback, there))
+        columns = 4 * n * len(whole.wanted) * chunk
+        steps = max((8 * n * alive * (chunk + lookback) for alive, lookback in groups), default=0)
+        return max(_READING * fields, fields + steps + columns, _WRITING * columns)
+
+    longest = next((c for c in range(there, _FEWEST_SESSIONS, -1) if needed(c) <= memory), min(_FEWEST_SESSIONS, there))
+    return longest, needed(longest)
+
+
+def _alive(part: Plan) -> int:
+    """How many panels a walk over the plan holds at once, beside its fields: wanted ones, and steps until last used."""
+    last_use = {i: k for k, f in enumerate(part.order) for i in (*f.inputs, *f.optional)}
+    panels = [(k, f.name) for k, f in enumerate(part.order) if f.scope == "asset"]
+    return max(
+        (
+            sum(made <= k and (name in part.wanted or last_use.get(name, -1) >= k) for made, name in panels)
+            for k in range(len(part.order))
+        ),
+        default=0,
+    )
 
 
 def _read_reach(store: Store, table: str) -> dict[str, _Reach]:
