@@ -73,6 +73,12 @@ def check(store: Store, asset_class: str) -> CheckReport:
     return CheckReport(asset_class, len(span), rows["order_book_id"].n_unique(), covered, holes, lives, aside, warnings)
 
 
+def simulation(store: Store) -> str | None:
+    """Which simulated market the store holds; None for a store of real bars or an empty one."""
+    table = "reference/simulation"
+    return str(store.scan(table).collect()["origin"][0]) if store.exists(table) else None
+
+
 def coverage(rows: pl.DataFrame, asset_class: str) -> pl.DataFrame:
     """Share of rows with a value by field and year: field, year, rows, share; a field without a column has share 0."""
     fields = list(fields_of(asset_class))

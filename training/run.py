@@ -100,8 +100,9 @@ def train(
         scorer, rows = alpha.final(config, data)
         say(f"final fit: {rows:,} labelled rows")
         metrics = judged.metrics() | {f"holdout_{k}": v for k, v in holdout.metrics().items()}
-        metrics |= {name: metrics[key] for _, key, _, name in HEADLINE if name and key in metrics}
-        run.metrics({k: v for k, v in metrics.items() if np.isfinite(v)} | {"rows/final_fit": float(rows)})
+        metrics = {name: metrics[key] for _, key, _, name in HEADLINE if name and key in metrics} | metrics
+        lost = {f"rows/{k}": float(v) for k, v in (*data.labels.lost.items(), ("final_fit", rows))}
+        run.metrics({k: v for k, v in (metrics | lost).items() if np.isfinite(v)})
         _record_judgement(data, judged, holdout, scorer, run)
         _record_model(data, scorer, manifest, run)
         run.note(_note(config, data, metrics))
@@ -200,7 +201,6 @@ def _record_settings(config: Config, store: Store, data: alpha.AlphaData, manife
             ]
         ),
     )
-    run.metrics({f"rows/{k}": float(v) for k, v in data.labels.lost.items()})
 
 
 def _record_judgement(
@@ -211,7 +211,9 @@ def _record_judgement(
     both = np.where(np.isfinite(judged.rank_ic), judged.rank_ic, holdout.rank_ic)
     run.series("by_session/rank_ic", days, both)
     run.series("by_session/rank_ic_cumulative", days, np.where(np.isfinite(both), np.nancumsum(both), np.nan))
-    run.series("by_session/top_k_net_value", days, np.asarray(np.cumprod(1 + np.nan_to_num(judged.portfolio.net))))
+    net = judged.portfolio.net
+    value = np.where(np.isfinite(net), np.cumprod(1 + np.nan_to_num(net)), np.nan)
+    run.series("by_session/top_k_net_value", days, value)
     drawn: dict[str, Figure] = {
         "1_rank_ic": figures.cumulative_ic(judged.rank_ic, days, judged.rank),
         "2_top_k": figures.portfolio_curve(judged.portfolio),

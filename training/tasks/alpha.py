@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from features.check import simulation, survivorship
 from features.factor import select
 from features.materialise import BuildReport
 from features.matrix import matrix
@@ -96,7 +97,7 @@ def prepare(
     stacked, universe, build = matrix(
         store, data.asset_class, names, data.start, data.end, settings, say=say, progress=progress
     )
-    notes = [f"{name} left out: {why}" for name, why in build.absent.items()]
+    notes = [*_warnings(store, data.asset_class), *(f"{name} left out: {why}" for name, why in build.absent.items())]
     quotes = _quotes(store, data.asset_class, stacked)
     benchmark = _benchmark(config, store, stacked, notes)
     delisted = _delisted(store, data.asset_class, stacked, quotes)
@@ -228,6 +229,14 @@ def _values_by_horizon(config: Config, data: AlphaData) -> dict[int, Float64Arra
             )
             values[horizon] = made.value
     return values
+
+
+def _warnings(store: Store, asset_class: str) -> list[str]:
+    """What a reader of any number must know of the data first: that they are simulated, or chosen with hindsight."""
+    origin = simulation(store)
+    rows = store.scan(f"bars/{asset_class}").select("order_book_id", "date").collect()
+    found = survivorship(rows, store.calendar(), asset_class, store.instruments(asset_class)).warnings
+    return [*([f"the market is {origin}"] if origin else []), *found]
 
 
 def _quotes(store: Store, asset_class: str, stacked: Matrix) -> Panels:
