@@ -150,14 +150,12 @@ def _build(
 def _computed(store: Store, part: Plan, start: np.datetime64, stop: np.datetime64, version: int) -> pl.DataFrame:
     """The long rows of a chunk, its new states written; each factor is computed on the history that it needs."""
     inputs = read_inputs(store, part.asset_class, part.fields, start, stop, part.lookback - 1, version)
-    before = store.calendar().add(start, -1) if inputs.first else None
+    days = store.calendar().sessions
+    before = days[days < start][-1:]
     rows = _Rows(inputs)
     for group in _by_lookback(part):
-        states = {
-            f.name: _read_state(store, part.asset_class, f.name, before, inputs.assets)
-            for f in group.order
-            if f.recursive
-        }
+        recursive = [f.name for f in group.order if f.recursive]
+        states = {n: _read_state(store, part.asset_class, n, d, inputs.assets) for n in recursive for d in before}
         history = min(inputs.first, group.lookback - 1)
         recent = inputs.rows(inputs.first - history, len(inputs.sessions), first=history)
         panels, new_states = compute(group, recent, {n: s for n, s in states.items() if s is not None})
@@ -287,11 +285,9 @@ def _state_rows(store: Store, asset_class: str, name: str, session: Day) -> pl.D
     return rows.collect()
 
 
-def _read_state(
-    store: Store, asset_class: str, name: str, session: Day | None, assets: np.ndarray
-) -> Float64Array | None:
+def _read_state(store: Store, asset_class: str, name: str, session: Day, assets: np.ndarray) -> Float64Array | None:
     """The state (S, N) after a session, laid out on these assets; None where none was kept."""
-    rows = None if session is None else _state_rows(store, asset_class, name, session)
+    rows = _state_rows(store, asset_class, name, session)
     if rows is None or not len(rows):
         return None
     state = np.zeros((int(rows["slot"].max()) + 1, len(assets)))  # type: ignore[arg-type]

@@ -127,6 +127,23 @@ def test_recursive_factors_start_again_when_their_state_is_gone(tmp_path: Path, 
     assert_frame_equal(table(store), whole, check_exact=True)
 
 
+@pytest.mark.parametrize("name", RECURSIVE)
+def test_a_recursive_factor_built_alone_goes_on_from_its_state(tmp_path: Path, whole: pl.DataFrame, name: str) -> None:
+    frame, days = bars(), sessions(150)
+    store = small_store(tmp_path, frame.filter(pl.col("date") <= days[100]))
+    materialise(store, "CS", (name,))
+    store.upsert("bars/CS", frame)
+    materialise(store, "CS", (name,))
+    assert_frame_equal(table(store), whole.select(*KEYS, name), check_exact=True)
+
+
+def test_the_memory_that_is_told_is_below_what_is_given_and_falls_with_it(tmp_path: Path) -> None:
+    told = [materialise(small_store(tmp_path / str(m)), "CS", NAMES, memory=m).memory for m in (1e9, 3e6, 2e6)]
+    assert told[0] > told[1] > told[2]
+    assert told[1] <= 3e6
+    assert told[2] <= 2e6
+
+
 def test_a_factor_without_its_field_is_absent_with_the_reason(tmp_path: Path) -> None:
     report = materialise(small_store(tmp_path), "CS", ("cs_ret_1d", "cs_inst_participation"))
     assert report.absent == {"cs_inst_participation": "needs num_trades"}
