@@ -11,13 +11,10 @@ factor recursive: it is given what it returned beside its panel last time, and c
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import importlib
 import inspect
 import pkgutil
-import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -26,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from features.definition import code_of, digest
 from features.operators import sessions_since_gap
 from features.panel import ConfigError, DataError, Float64Array, Panels
 
@@ -86,7 +84,7 @@ class Factor:
     @functools.cached_property
     def own_hash(self) -> str:
         """Digest of the code: the function without its docstring, what it closes over and calls, its lookback."""
-        return hashlib.sha256(f"{_code(self.function)}|{self.lookback}|{self.scope}".encode()).hexdigest()[:12]
+        return digest(code_of(self.function), str(self.lookback), self.scope)
 
 
 class Family(tuple[Factor, ...]):
@@ -260,7 +258,7 @@ def plan(asset_class: str, names: Iterable[str], available: Iterable[str]) -> Pl
         total[name] = max((f.lookback + total[i] - 1 for i in graph[name]), default=f.lookback)
         total[name] = max(total[name], own)
         parts = [f.own_hash, *(f"{i}:{hashes.get(i, 'field')}" for i in sorted(graph[name]))]
-        hashes[name] = hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
+        hashes[name] = digest(*parts)
     return Plan(
         asset_class,
         tuple(known[n] for n in order),
@@ -325,53 +323,3 @@ def _reachable(graph: Mapping[str, set[str]], names: Iterable[str]) -> set[str]:
 def _nearest(name: str, there: Iterable[str]) -> str:
     near = get_close_matches(name, list(there), n=1, cutoff=0.5)
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(there)[:20])}"
-
-
-@functools.cache
-def _source(function: Callable[..., Any]) -> str:
-    """The code of a function as text, without decorators, docstrings and layout."""
-    return ast.unparse(_undocumented(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]))
-
-
-def _undocumented(tree: ast.stmt) -> ast.stmt:
-    """A definition without its decorators and the docstrings in it."""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            node.decorator_list = []
-            if ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-    return tree
-
-
-def _code(function: Callable[..., Any], seen: frozenset[int] = frozenset()) -> str:
-    """The text of a function and of everything of ours that it calls or closes over."""
-    plain = _plain(function)
-    if id(plain.__code__) in seen:
-        return plain.__name__
-    seen |= {id(plain.__code__)}
-    closed = inspect.getclosurevars(plain)
-    parts = [_source(plain)]
-    for name, value in sorted({**closed.globals, **closed.nonlocals}.items()):
-        if not inspect.ismodule(value):
-            parts.append(f"{name}={_value(value, seen)}")
-        elif value.__name__.startswith("features."):
-            known = vars(value)
-            parts += [f"{name}.{a}={_value(known[a], seen)}" for a in sorted(closed.unbound) if a in known]
-    return "\n".join(parts)
-
-
-def _value(value: object, seen: frozenset[int]) -> str:
-    """What a name stands for, as text that is the same in every process."""
-    target = _plain(value.function if isinstance(value, Factor) else value)
-    if inspect.isfunction(target) and target.__module__.startswith("features."):
-        return _code(target, seen)
-    if inspect.isclass(target) and target.__module__.startswith("features."):
-        return ast.unparse(_undocumented(ast.parse(textwrap.dedent(inspect.getsource(target))).body[0]))
-    if isinstance(target, (int, float, str, tuple, type(None), np.generic)):
-        return repr(target)
-    return getattr(target, "__name__", type(target).__name__)
-
-
-def _plain(function: Any) -> Any:  # noqa: ANN401
-    """A function without numba's and functools' wrapping."""
-    return getattr(function, "py_func", getattr(function, "__wrapped__", function))

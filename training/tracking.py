@@ -2,7 +2,7 @@
 
 Runs are addressed by id through a client; MLflow's global "active run" and "tracking URI" are never set. By default
 runs lie in sqlite at <home>/mlruns/mlflow.db with artifacts beside it; MLFLOW_TRACKING_URI takes precedence.
-Longer than other files, since MLflow has one door.
+This file is long because MLflow has one door.
 """
 # ruff: noqa: E402  MLflow reads some of its settings when it is imported
 
@@ -181,7 +181,8 @@ class RunLog:
         """A version of a Delta table that the run read; `digest` has at most 36 characters."""
         source = DeltaDatasetSource(path=str(table.resolve()), delta_table_version=version)
         profile = None if rows is None else json.dumps({"num_rows": rows})
-        entity = Dataset(name, digest, "delta_table", source.to_json(), profile=profile)
+        told = json.dumps({**source.to_dict(), "delta_table_version": version})  # to_dict leaves out version 0
+        entity = Dataset(name, digest, "delta_table", told, profile=profile)
         self.client.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
 
     def environment(self) -> None:

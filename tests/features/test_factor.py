@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from features import factor as factors_of
+from features.definition import code_of
 from features.factor import Factor, Family, catalogue, compute, factor, family, plan, select
 from features.panel import ConfigError, DataError, Panels
 
@@ -281,11 +282,11 @@ class TestHash:
         assert planned() != planned(helper_number=4)
 
     def test_an_operators_kernel_is_part_of_it(self, monkeypatch):
-        before = factors_of._code(catalogue("CS")["cs_turnover20"].function)
+        before = code_of(catalogue("CS")["cs_turnover20"].function)
         assert "least" in before
         assert "_centred" in before
         monkeypatch.setattr("features.operators.sum_kernels._CANCELLED", 1e-2)
-        assert factors_of._code(catalogue("CS")["cs_turnover20"].function) != before
+        assert code_of(catalogue("CS")["cs_turnover20"].function) != before
 
     def test_it_is_the_same_in_another_process(self):
         code = (

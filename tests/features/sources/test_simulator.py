@@ -1,3 +1,8 @@
+"""The simulated market keeps the rules of the real one, and its truth can be recovered.
+
+The file is long because a market has many rules.
+"""
+
 import ast
 import datetime as dt
 from dataclasses import replace
