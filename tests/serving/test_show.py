@@ -33,7 +33,7 @@ def test_a_table_shows_every_row_with_numbers_a_reader_can_read(capsys) -> None:
 
 def test_an_ingest_shows_where_the_rows_went_and_what_the_reasons_mean(tmp_path: Path, capsys) -> None:
     store = Store(tmp_path)
-    rows = bars(stocks=3, count=60).with_row_index()
+    rows = bars(stocks=3, count=90).with_row_index()
     high = pl.when(pl.col("index") == 7).then(pl.col("low") * 0.9).otherwise("high")
     broken = rows.with_columns(high=high).drop("index")
     batches = [Batch("reference/calendar", "a/calendar", calendar()), Batch("CS", "x/market/CS/2020.csv", broken)]
