@@ -148,7 +148,9 @@ def test_the_portfolio_equals_a_plain_loop_over_orders(entry, seed, horizon, k):
         nav = plain.close(d)
         assert result.nav[d] == pytest.approx(nav, rel=1e-11)
         assert sum(kind[d] for kind in result.costs.values()) == pytest.approx(plain.paid - paid, rel=1e-9, abs=1e-6)
-        assert [result.blocked_entries[d], result.blocked_exits[d]] == [a - b for a, b in zip(plain.blocked, blocked, strict=True)]
+        assert [result.blocked_entries[d], result.blocked_exits[d]] == [
+            a - b for a, b in zip(plain.blocked, blocked, strict=True)
+        ]
         if d > 0:
             assert result.turnover[d] == pytest.approx((plain.traded - traded) / 2 / result.nav[d - 1], abs=1e-12)
     assert np.isnan(result.nav[stop:]).all()
