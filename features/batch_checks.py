@@ -29,8 +29,8 @@ def refuse_foreign_units(rows: pl.DataFrame, origin: str) -> None:
     if not {"volume", "total_turnover", "close", "_multiplier"} <= set(rows.columns):
         return
     ratio = pl.col("total_turnover") / (pl.col("volume") * pl.col("close") * pl.col("_multiplier"))
-    traded = rows.filter(HAS_TRADED & (pl.col("total_turnover") > 0) & (pl.col("close") > 0)).select(ratio).to_series()
-    median = traded.drop_nulls().median()
+    traded = rows.filter(HAS_TRADED & (pl.col("total_turnover") > 0) & (pl.col("close") > 0))
+    median = traded.select(ratio).to_series().drop_nulls().median()
     if not isinstance(median, float):
         return
     for size, (what, cure) in UNITS.items():
@@ -39,6 +39,7 @@ def refuse_foreign_units(rows: pl.DataFrame, origin: str) -> None:
                 origin,
                 "volume must be in shares (contracts) and total_turnover in yuan",
                 f"a turnover of {median:.4g} times volume x close on the median row: it seems that {what}",
+                f"{traded['date'][0]} {traded['order_book_id'][0]}",
                 help=f"{cure} In shares and yuan the number is about 1.",
             )
 

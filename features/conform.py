@@ -98,7 +98,9 @@ def _require(columns: list[str], batch: Batch) -> None:
         if name in columns:
             continue
         near = difflib.get_close_matches(name, strangers, 1, 0.5)
-        hint = f"The nearest column there is {near[0]!r}: rename it if it means the same." if near else ""
+        hint = f"Give {', '.join(('order_book_id', 'date', *required_fields(batch.table)))}."
+        if near:
+            hint = f"The nearest column there is {near[0]!r}: rename it if it means the same."
         unit = f" ({FIELDS[name].zh}, {FIELDS[name].unit})" if name in FIELDS else ""
         found = ", ".join(c for c in columns if not c.startswith("_"))
         raise DataError(batch.origin, f"bars of {batch.table} must have the column {name}{unit}", found, help=hint)
@@ -151,6 +153,8 @@ def _flags(column: pl.Series, origin: str) -> pl.Series:
 
 
 def _wrong_kind(column: pl.Series, origin: str, kind: str) -> DataError:
-    first = column.drop_nulls()
-    found = f"{column.dtype}" + (f" {first[0]!r}" if len(first) else "")
-    return DataError(origin, f"the column {column.name} must hold {kind}", found)
+    given = _given(column).arg_max() if len(column) else None
+    found = f"{column.dtype}" + (f" {column[given]!r}" if given is not None else "")
+    where = "" if given is None else f"row {given + 1}"
+    cure = f"Give {kind}, and leave a cell empty where there is no value."
+    return DataError(origin, f"the column {column.name} must hold {kind}", found, where, cure)

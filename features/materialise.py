@@ -120,7 +120,7 @@ def memory_bytes(text: str) -> float:
     """The number of bytes that a text like 500MB or 4GB means; ConfigError for another."""
     units = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
     number, unit = text[:-2].strip(), text[-2:].upper()
-    if unit not in units or not number.replace(".", "", 1).isdigit() or float(number) <= 0:
+    if unit not in units or not number.replace(".", "", 1).isdecimal() or float(number) <= 0:
         raise ConfigError("memory", "it must be a number and one of KB, MB, GB, TB", repr(text), help="Say 4GB.")
     return float(number) * units[unit]
 

@@ -40,7 +40,7 @@ def files(path: Path | str, asset_class: str | None = None) -> Iterator[Batch]:
         raise unknown("files", "asset class", asset_class, ASSET_CLASSES)
     if not root.exists():
         raise DataError("files", "the path must exist", str(root))
-    plan = _plan(root, asset_class)
+    plan = [] if root.is_dir() and not _data_files(root) else _plan(root, asset_class)
     if not any(found for _, found in plan):
         raise DataError("files", f"there must be {', '.join(SUFFIXES)} files", "none", str(root), LAYOUT)
     return _batches(plan)

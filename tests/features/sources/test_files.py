@@ -154,7 +154,7 @@ def test_a_large_file_comes_year_by_year(tmp_path: Path, monkeypatch: pytest.Mon
     ("make", "asset_class", "says"),
     [
         (lambda p: None, None, "path must exist"),
-        (lambda p: p.mkdir(), None, "asset class must be known"),
+        (lambda p: p.mkdir(), None, r"there must be .parquet, .pq, .csv, .csv.gz files; found none"),
         (
             lambda p: (p / "CS").mkdir(parents=True),
             None,
