@@ -81,6 +81,7 @@ def train(
     progress  called with sessions built and to build
     """
     store = Store(home / config.data.store)
+    alpha.require(config, store)
     tracking = Tracking(home)
     data = alpha.prepare(config, store, say, progress)
     table = data.matrix

@@ -1,5 +1,6 @@
 """The alpha task: from the store to judged scores and a scorer that serves.
 
+require  what can be refused at once
 prepare  store -> matrix, quotes, labels, split                 (steps 3 to 7 of the road)
 walk     each fold: preprocess and fit on its past, score its test sessions   (step 8)
 judge    scores against labels and quotes -> numbers and results   (step 9)
@@ -85,6 +86,12 @@ class Judgement:
         out["deciles/monotonicity"] = self.deciles.monotonicity
         out["deciles/long_short"], out["deciles/long_short_t"] = self.deciles.spread.mean, self.deciles.spread.t
         return out | {f"top_k/{k}": v for k, v in self.portfolio.summary.items()}
+
+
+def require(config: Config, store: Store) -> None:
+    """Refuse at once, before anything is made, factors that are not known and a store without bars."""
+    select(config.data.asset_class, **config.features.model_dump())
+    store.version(f"bars/{config.data.asset_class}")
 
 
 def prepare(
