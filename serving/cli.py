@@ -41,7 +41,10 @@ INTERRUPTED = 130
 
 @app.command()
 def demo(size: Size = "demo", world: World = "planted", seed: Seed = 0, home: Home = HERE) -> None:
-    """Simulate a market, build factors, train XGBoost and ridge, register, predict. Example: daybar demo"""
+    """Simulate a market, build factors, train XGBoost and ridge, register, predict.
+
+    Example: daybar demo
+    """
     from serving.demo import run_demo
 
     run_demo(home, size, world, seed)
@@ -60,7 +63,10 @@ def ingest(
     store: StorePath = STORE,
     home: Home = HERE,
 ) -> None:
-    """Bring bars into the store. Example: daybar ingest files --path ~/market --store market"""
+    """Bring bars into the store.
+
+    Example: daybar ingest files --path ~/market --store market
+    """
     from serving import show
     from serving.bring import bring_files, bring_simulation
 
@@ -75,7 +81,10 @@ def ingest(
 
 @app.command()
 def check(asset_class: AssetClass = "CS", store: StorePath = STORE, home: Home = HERE) -> None:
-    """Print coverage, gaps and the survivorship picture of a store. Example: daybar check --store market"""
+    """Print coverage, gaps and the survivorship picture of a store.
+
+    Example: daybar check --store market
+    """
     from features.check import check as check_bars
     from features.store import Store
     from serving import show
@@ -95,7 +104,10 @@ def build(
     store: StorePath = STORE,
     home: Home = HERE,
 ) -> None:
-    """Compute factors into the store, only what is missing. Example: daybar build configs/alpha_xgb.yaml"""
+    """Compute factors into the store, only what is missing.
+
+    Example: daybar build configs/alpha_xgb.yaml
+    """
     from features.factor import select, stored
     from features.materialise import materialise, memory_bytes
     from features.store import Store
@@ -120,7 +132,10 @@ def train(
     overrides: Overrides = None,
     home: Home = HERE,
 ) -> None:
-    """Train, track and register. Example: daybar train configs/alpha_xgb.yaml --set label.horizon=10"""
+    """Train, track and register.
+
+    Example: daybar train configs/alpha_xgb.yaml --set label.horizon=10
+    """
     from serving import show
     from training.config import load
     from training.run import train as train_run
@@ -139,7 +154,10 @@ def predict(
     store: StorePath = STORE,
     home: Home = HERE,
 ) -> None:
-    """Score every asset of a session. Example: daybar predict alpha_xgb_5d@champion --asof 2023-12-29"""
+    """Score every asset of a session.
+
+    Example: daybar predict alpha_xgb_5d@champion --asof 2023-12-29
+    """
     from features.store import Store
     from serving import show, sink
     from serving.predict import predict as score
@@ -159,7 +177,10 @@ def factors(
     store: StorePath = STORE,
     home: Home = HERE,
 ) -> None:
-    """List the factors, or print one's card. Example: daybar factors cs_f_beta_60"""
+    """List the factors, or print one's card.
+
+    Example: daybar factors cs_f_beta_60
+    """
     from features.store import Store
     from serving import cards
 
@@ -171,7 +192,10 @@ def factors(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000, home: Home = HERE) -> None:
-    """Open MLflow's pages on the runs of a home. Example: daybar ui --port 5001"""
+    """Open MLflow's pages on the runs of a home.
+
+    Example: daybar ui --port 5001
+    """
     from training.ui import serve_ui
 
     with serve_ui(home, port) as server:

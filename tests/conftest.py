@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from serving.cli import main
+from tests.command_line import Answer, Daybar
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +56,19 @@ def own_home(demo_home: Path, tmp_path: Path) -> Path:
     shutil.copytree(demo_home, home)
     relocate(home)
     return home
+
+
+@pytest.fixture
+def daybar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Daybar:
+    """The command line in this process, in an empty folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["daybar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Answer(int(ended.value.code or 0), said.out, said.err)
+
+    return run

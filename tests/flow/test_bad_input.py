@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -16,48 +14,11 @@ import pytest
 
 from features.sessions import exchange_calendar
 from features.store import Store
-from serving import cli
+from tests.command_line import Daybar
 from tests.small_market import bars
 
 ROOT = Path(__file__).resolve().parents[2]
-# who: must; found what[, first at where]. And a line that helps.
-FORM = re.compile(r"error: (?P<who>[^\n]+?): (?P<must>[^\n]+); found (?P<found>[^\n]+)\.\n  (?P<help>\S.*)", re.DOTALL)
 LINEAR = ROOT / "configs" / "alpha_linear.yaml"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    def refusal(self) -> dict[str, str]:
-        """The parts of the message; fails where it has not the form."""
-        found = FORM.match(self.err)
-        assert found, self.err
-        assert "Traceback" not in self.err
-        return found.groupdict()
-
-
-Daybar = Callable[..., Answer]
-
-
-@pytest.fixture
-def daybar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Daybar:
-    """The command line, run in an empty folder."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["daybar", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return Answer(int(ended.value.code or 0), said.out, said.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")
