@@ -35,7 +35,7 @@ def refused(path, *overrides):
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
 def test_every_config_loads_and_names_its_schema_on_the_first_line(path):
     config = load(path)
-    assert config.name == path.stem
+    assert config.name == f"{path.stem}_{config.label.horizon}d"
     assert config.data.start is None
     assert config.split.train == 500
     assert config.data.benchmark == "000300.XSHG"
