@@ -128,6 +128,9 @@ def predicted(prediction: Prediction, written: Written, path: Path, store: Store
     console.print(frame_table(shown.with_columns(pl.col("score", "score_rank").round(4)), title))
     asof, effective = frame["asof"][0], frame["effective"][0]
     line(f"as of {asof}, tradable from {effective}, {prediction.coverage:.1%} of cells defined")
+    seen = prediction.manifest.trained[1]
+    if str(asof) <= seen:
+        line(f"note: the model has learnt from labels up to {seen}, so this session is not out of sample")
     line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in prediction.left_out.items()))
     line(f"{written.new:,} new, {written.restated:,} restated, {written.unchanged:,} unchanged rows in the store")
     line(f"file: {path}")
