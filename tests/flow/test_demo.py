@@ -86,7 +86,7 @@ def test_a_config_of_ones_own_goes_the_same_road(daybar: Daybar, own_home: Path)
         "name: mine\n"
         "features: {sets: [], names: [cs_ret_1d, cs_f_roc_20, cs_turnover20, cs_f_std_20]}\n"
         "label: {horizon: 3, entry: next_vwap, excess: benchmark}\n"
-        "data: {benchmark: '000300.XSHG', universe: {min_listed: 20}}\n"
+        "data: {benchmark: '000300.XSHG', universe: {min_turnover: 6.0e7}}\n"
         "split: {mode: rolling, train: 100, window: 100, test: 50}\n"
         "preprocess: {kind: zscore}\n"
         "model: {kind: lightgbm, params: {rounds: 20, seeds: 1, min_child_samples: 50}}\n"
@@ -100,11 +100,15 @@ def test_a_config_of_ones_own_goes_the_same_road(daybar: Daybar, own_home: Path)
     assert f"next: daybar predict 我的模型@try --home {own_home}" in trained.out
     manifest = Manifest.load(Tracking(own_home).resolve("我的模型@try").folder)
     assert (manifest.horizon, manifest.entry, manifest.target) == (3, "next_vwap", "excess_return_benchmark")
-    assert manifest.tradable.min_listed == 20
+    assert manifest.tradable.min_turnover == 6.0e7
     predicted = daybar("predict", "我的模型@try", "--asof", DAY, "--home", own_home)
     assert predicted.code == 0
     frame = pl.read_parquet(own_home / "predictions" / "我的模型" / f"{DAY}.parquet")
     assert frame.select("horizon", "target").unique().row(0) == (3, "excess_return_benchmark")
+    rows = Store(own_home / "store").scan("factors/CS").filter(pl.col("date") == DAY).collect()
+    liquid = rows.filter(pl.col("cs_turnover20") >= 6.0e7)["order_book_id"]
+    assert set(frame["asset"]) <= set(liquid)
+    assert 10 < len(frame) < 0.8 * len(rows), "the universe is the config's, not the default"
 
 
 def test_a_restated_bar_is_a_restated_prediction_and_the_old_one_stays_readable(daybar: Daybar, own_home: Path) -> None:
