@@ -73,6 +73,11 @@ class IngestReport:
         return sum(batch.rows for batch in self.batches)
 
     @property
+    def bars(self) -> int:
+        """Rows of bars that came in."""
+        return sum(batch.rows for batch in self.batches if not batch.table.startswith("reference/"))
+
+    @property
     def quarantined(self) -> int:
         """Rows that were set aside."""
         return sum(batch.quarantined for batch in self.batches)

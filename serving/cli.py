@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from features.refusal import ConfigError, Refusal
+from features.refusal import ConfigError, DataError, Refusal
 
 # Kernels and models run on all cores of a machine that they share: waiting threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -77,6 +77,9 @@ def ingest(
     else:
         report = bring_files(home / store, path, asset_class)
     show.ingested(report)
+    if report.bars and report.quarantined == report.bars:
+        cure = "The reasons stand above; the table quarantine/<class> of the store holds the rows."
+        raise DataError("ingest", "some row of bars must be right", f"all {report.bars:,} in quarantine", help=cure)
 
 
 @app.command()

@@ -14,7 +14,7 @@ import polars as pl
 
 from features.conform import ORIGIN, dates
 from features.fields import ASSET_CLASSES
-from features.panel import DataError
+from features.panel import ConfigError, DataError
 from features.rows import unknown
 from features.sources.batch import Batch
 
@@ -33,13 +33,13 @@ def files(path: Path | str, asset_class: str | None = None) -> Iterator[Batch]:
     """Batches of a folder or a file, reference tables first, then the classes in the contract's order.
 
     asset_class  what a flat folder or a single file holds; of a folder with a folder for each class, the one to read
-    Errors       DataError for a path that is not there, that holds nothing, or a file that cannot be read
+    Errors       ConfigError for a path that is not there; DataError for one that holds nothing or cannot be read
     """
     root = Path(path).expanduser()
     if asset_class is not None and asset_class not in ASSET_CLASSES:
         raise unknown("files", "asset class", asset_class, ASSET_CLASSES)
     if not root.exists():
-        raise DataError("files", "the path must exist", str(root))
+        raise ConfigError("files", "the path must exist", str(root), help="Name a folder or a file of Parquet or CSV.")
     plan = [] if root.is_dir() and not _data_files(root) else _plan(root, asset_class)
     if not any(found for _, found in plan):
         raise DataError("files", f"there must be {', '.join(SUFFIXES)} files", "none", str(root), LAYOUT)

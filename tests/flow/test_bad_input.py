@@ -122,6 +122,21 @@ def test_a_file_that_breaks_the_contract_is_refused(
     assert Store("store").tables() == []
 
 
+def test_a_file_of_bad_rows_alone_is_bad_data(daybar: Daybar, good: pl.DataFrame) -> None:
+    answer = daybar("ingest", "files", "--path", given(good.with_columns(high=pl.col("low") * 0.9), "bars.csv"))
+    said = answer.refusal()
+    assert answer.code == 2
+    assert said["must"] == "some row of bars must be right"
+    assert f"all {len(good)} in quarantine" in said["found"]
+    assert len(Store("store").scan("quarantine/CS").collect()) >= len(good)
+
+
+def test_a_path_that_is_not_there_is_wrong_input(daybar: Daybar) -> None:
+    answer = daybar("ingest", "files", "--path", "nowhere")
+    assert answer.code == 1
+    assert "the path must exist" in answer.refusal()["must"]
+
+
 @pytest.mark.parametrize("folder", ["market", "market/CS"])
 def test_an_empty_folder_is_refused(daybar: Daybar, folder: str) -> None:
     Path(folder).mkdir(parents=True)

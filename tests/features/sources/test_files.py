@@ -12,7 +12,7 @@ import pytest
 
 import features.sources.files as module
 from features.ingest import ingest
-from features.panel import DataError
+from features.panel import ConfigError, DataError
 from features.sources.files import files
 from features.sources.frame import from_frame
 from features.store import Store
@@ -153,7 +153,6 @@ def test_a_large_file_comes_year_by_year(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("make", "asset_class", "says"),
     [
-        (lambda p: None, None, "path must exist"),
         (lambda p: p.mkdir(), None, r"there must be .parquet, .pq, .csv, .csv.gz files; found none"),
         (
             lambda p: (p / "CS").mkdir(parents=True),
@@ -186,6 +185,11 @@ def test_a_source_that_cannot_be_read_is_refused_by_name(
     make(tmp_path / "market")
     with pytest.raises(DataError, match=f"(?s){says}"):
         list(files(tmp_path / "market", asset_class))
+
+
+def test_a_path_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"files: the path must exist; found .*nowhere"):
+        files(tmp_path / "nowhere")
 
 
 def test_a_frame_of_pandas_with_an_index_of_id_and_date_is_a_source(tmp_path: Path) -> None:
