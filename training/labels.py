@@ -7,7 +7,7 @@ Source  09 §1; prices adjusted by the ex-right reference price (00 §3); weight
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numba import njit
 
 from features.operators import adjustment, cs_mean, cs_normal, cs_zscore
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels
+from training.splits import purge
 
 Entry = Literal["next_open", "next_vwap", "next_close"]
 Excess = Literal["universe", "benchmark"]
@@ -51,6 +52,7 @@ class Labels:
     weight    (T, N) 1/N_t times average uniqueness, 0 where there is no label; each session sums to about 1/horizon
     lost      reason -> rows; from `universe` the reasons lead down to `kept`; `delayed_exit` and `delisted` are kept
     gap       sessions between a decision and its exit when nothing is delayed: 1 + horizon
+    excess, transform  how the value and the target were made
     """
 
     value: Float64Array = field(repr=False)
@@ -61,6 +63,28 @@ class Labels:
     weight: Float64Array = field(repr=False)
     lost: dict[str, int]
     gap: int
+    excess: Excess = "universe"
+    transform: Transform = "rank_normal"
+
+    def known_before(self, row: int) -> Labels:
+        """The labels as they stood before session `row`: those whose exit lay before it, judged among themselves.
+
+        A label that is not known yet must not be in the mean, the ranks or the weights of its session either: a name
+        whose exit is delayed past the first test session would tell the others of what happens then.
+        """
+        rows = np.broadcast_to(np.arange(len(self.exit))[:, None], self.exit.shape)
+        known = purge(rows, self.exit, row)
+        value = np.where(known, self.value, np.nan)
+        if self.excess == "universe":
+            value = value - cs_mean(value, known)
+        exit_row = np.where(known, self.exit, -1)
+        return replace(
+            self,
+            value=value,
+            target=_transformed(value, known, self.transform),
+            exit=exit_row,
+            weight=_weights(exit_row),
+        )
 
 
 def fills(panels: Panels, entry: Entry, *, tick: float = 0.01) -> Fills:
@@ -157,6 +181,11 @@ def _average_uniqueness(exit_row: IntArray) -> Float64Array:
     return out
 
 
+def _weights(exit_row: IntArray) -> Float64Array:
+    """1/N_t times average uniqueness, 0 where there is no label, (T, N)."""
+    return _average_uniqueness(exit_row) / np.maximum((exit_row >= 0).sum(axis=1, keepdims=True), 1)
+
+
 def _last_values(close: Float64Array, adjust: Float64Array, delisted: IntArray) -> Float64Array:
     """Adjusted close of the last row up to the delisting, (N,); NaN for assets that are not delisted."""
     rows = np.arange(close.shape[0])[:, None]
@@ -249,7 +278,6 @@ def make_labels(
         value = np.where(pool, total - cs_mean(total, pool), np.nan)
     kept = np.isfinite(value)
     known = np.where(kept, exit_row, -1)
-    per_session = np.maximum(kept.sum(axis=1, keepdims=True), 1)
     entry_ok = _next(fill.buyable)
     return Labels(
         value=value,
@@ -257,9 +285,11 @@ def make_labels(
         target=_transformed(value, kept, transform),
         entry_ok=entry_ok,
         exit=known,
-        weight=_average_uniqueness(known) / per_session,
+        weight=_weights(known),
         lost=_waterfall(universe, _next(fill.traded), entry_ok, outcome, kept),
         gap=1 + horizon,
+        excess=excess,
+        transform=transform,
     )
 
 

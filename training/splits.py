@@ -118,18 +118,19 @@ def _check_settings(gap: int, embargo: int, train: int, test: int, kind: str, wi
 
 
 def purge(session: IntArray, exit: IntArray, first_test: int) -> BoolArray:
-    """Which rows may be trained on before a test that begins on session `first_test`.
+    """Which labels may be trained on before a test that begins on session `first_test`.
 
-    session, exit  (M,) positions of each row's decision and of its label's realised exit (-1: no label)
-    Returns        (M,) true where a label exists and was known before the first session tested on
+    Shape   session, exit: one shape; positions of each decision and of its label's realised exit (-1: no label)
+    Returns true where a label exists and was known before the first session tested on
     """
     if session.shape != exit.shape:
         raise DataError("purge", f"exit must have the shape {session.shape}", f"{exit.shape}")
     backward = (exit >= 0) & (exit <= session)
     if backward.any():
         row = int(np.argmax(backward))
-        raise DataError("purge", "a label must end after its session", f"{exit[row]} on {session[row]}", f"row {row}")
-    return (exit >= 0) & (exit < first_test) & (session < first_test)
+        found = f"{exit.flat[row]} on {session.flat[row]}"
+        raise DataError("purge", "a label must end after its session", found, f"row {row}")
+    return np.asarray((exit >= 0) & (exit < first_test) & (session < first_test))
 
 
 def inner_folds(train: IntArray, *, gap: int, embargo: int = 5, folds: int = 3) -> tuple[Fold, ...]:

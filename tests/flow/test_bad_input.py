@@ -127,7 +127,7 @@ def test_a_file_of_bad_rows_alone_is_bad_data(daybar: Daybar, good: pl.DataFrame
     said = answer.refusal()
     assert answer.code == 2
     assert said["must"] == "some row of bars must be right"
-    assert f"all {len(good)} in quarantine" in said["found"]
+    assert f"all {len(good):,} in quarantine" in said["found"]
     assert len(Store("store").scan("quarantine/CS").collect()) >= len(good)
 
 

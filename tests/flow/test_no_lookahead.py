@@ -126,6 +126,26 @@ def test_labels_alone_see_the_future(simulation: Simulation, data: alpha.AlphaDa
     np.testing.assert_array_equal(changed.labels.total[: known - 20], data.labels.total[: known - 20])
 
 
+def same_scorer(one: alpha.AlphaData, other: alpha.AlphaData, number: int, folder: Path) -> bool:
+    """Whether a fold's scorer is written alike, file by file."""
+    for name, data in (("one", one), ("other", other)):
+        alpha.walk(SETTINGS, data, data.split.folds[number]).scorer.save(folder / name)
+    files = sorted(p.relative_to(folder / "one") for p in (folder / "one").rglob("*") if p.is_file())
+    assert len(files) >= 2
+    return all((folder / "one" / file).read_bytes() == (folder / "other" / file).read_bytes() for file in files)
+
+
+@pytest.mark.parametrize(("seed", "number"), [(3, 2), (9, 0)])
+def test_an_exit_delayed_into_the_test_tells_a_fold_nothing(tmp_path: Path, seed: int, number: int) -> None:
+    simulation = market(PLANTED, STOCKS, SESSIONS, seed, size="tiny")
+    data = prepared(stored(tmp_path / "store", simulation))
+    fold = data.split.folds[number]
+    assert (data.labels.exit[fold.train] >= fold.test[0]).any(), "no exit is delayed into the test"
+    last_known = sessions_of(simulation)[fold.test[0] - 1]
+    changed = prepared(stored(tmp_path / "changed", noise_after(simulation, last_known, seed=4)))
+    assert same_scorer(data, changed, number, tmp_path)
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_fold_learns_nothing_from_its_test_sessions_and_what_follows(
     simulation: Simulation, data: alpha.AlphaData, tmp_path: Path, number: int
@@ -133,13 +153,7 @@ def test_a_fold_learns_nothing_from_its_test_sessions_and_what_follows(
     fold = data.split.folds[number]
     last_known = sessions_of(simulation)[fold.test[0] - 1]
     changed = prepared(stored(tmp_path / "store", noise_after(simulation, last_known, seed=4)))
-    for name, one in (("as it was", data), ("with another future", changed)):
-        alpha.walk(SETTINGS, one, one.split.folds[number]).scorer.save(tmp_path / name)
-    files = sorted(p.relative_to(tmp_path / "as it was") for p in (tmp_path / "as it was").rglob("*") if p.is_file())
-    assert len(files) >= 2
-    for file in files:
-        text = [(tmp_path / name / file).read_text(encoding="utf-8") for name in ("as it was", "with another future")]
-        assert text[0] == text[1], file
+    assert same_scorer(data, changed, number, tmp_path)
 
 
 def test_a_fold_does_learn_from_its_own_sessions(simulation: Simulation, data: alpha.AlphaData, tmp_path: Path) -> None:

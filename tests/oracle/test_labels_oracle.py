@@ -100,3 +100,20 @@ def test_average_uniqueness_equals_a_count_of_the_labels_alive():
         for t, span in spans.items():
             uniqueness = mean(1 / sum(row in other for other in spans.values()) for row in span)
             assert labels.weight[t, n] == pytest.approx(uniqueness / per_session[t], rel=1e-12)
+
+
+@pytest.mark.parametrize("transform", ["rank_normal", "zscore", "raw"])
+@pytest.mark.parametrize("seed", range(4))
+def test_labels_known_before_a_session_are_those_of_a_market_that_ends_there(seed, transform):
+    panels, delisted = random_market(seed, t_count=80, n_count=30)
+    universe = np.random.default_rng(seed).random(panels.shape) < 0.8
+    cut = 50
+    whole = make_labels(panels, universe, horizon=5, transform=transform, delisted=delisted)
+    gone = np.where(delisted + 1 < cut, delisted, -1)
+    ended = make_labels(panels.rows(0, cut), universe[:cut], horizon=5, transform=transform, delisted=gone)
+    known = whole.known_before(cut)
+    assert ((whole.exit[:cut] >= cut) & (whole.exit[:cut] - np.arange(cut)[:, None] > 6)).any(), "no exit is delayed"
+    assert (known.exit[cut:] == -1).all()
+    np.testing.assert_array_equal(known.exit[:cut], ended.exit)
+    for name in ("value", "target", "weight"):
+        np.testing.assert_allclose(getattr(known, name)[:cut], getattr(ended, name), rtol=0, atol=1e-14)

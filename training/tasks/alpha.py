@@ -27,7 +27,7 @@ from training.evaluate.portfolio import Deciles, PortfolioResult, decile_portfol
 from training.fit import Scorer, fit_scorer
 from training.labels import Labels, make_labels
 from training.preprocess import Preprocess
-from training.splits import Fold, Split, purge, walk_forward
+from training.splits import Fold, Split, walk_forward
 
 _QUOTES = ("open", "high", "low", "close", "prev_close", "volume", "total_turnover")
 _OPTIONAL_QUOTES = ("limit_up", "limit_down", "suspended")
@@ -206,10 +206,9 @@ def coverage(data: AlphaData) -> Float64Array:
 
 
 def _fit(config: Config, data: AlphaData, sessions: IntArray, first_test: int) -> tuple[Scorer, int]:
-    table, labels = data.matrix, data.labels
+    table, labels = data.matrix, data.labels.known_before(first_test)
     rows = np.isin(table.session, sessions)
-    known = purge(table.session[rows], table.pick(labels.exit)[rows], first_test)
-    target = np.where(known, table.pick(labels.target)[rows], np.nan)
+    target = table.pick(labels.target)[rows]
     settings = config.preprocess
     preprocess = Preprocess(**settings.model_dump())
     scorer = fit_scorer(

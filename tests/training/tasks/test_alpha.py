@@ -113,10 +113,12 @@ def test_a_fold_is_the_same_whatever_happens_from_its_first_test_session_on(
 def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config: Config, data: AlphaData) -> None:
     fold = data.split.folds[0]
     rng = np.random.default_rng(1)
-    delayed = (data.labels.exit >= 0) & (rng.random(data.universe.shape) < 0.1)
-    exits = np.where(delayed, int(fold.test[0]), data.labels.exit)
+    first = int(fold.test[0])
+    before = (np.arange(len(data.matrix.sessions)) < first)[:, None]
+    delayed = before & (data.labels.exit >= 0) & (rng.random(data.universe.shape) < 0.1)
+    exits = np.where(delayed, first, data.labels.exit)
     late = dataclasses.replace(data.labels, exit=exits)
-    other = dataclasses.replace(late, target=np.where(delayed, rng.normal(size=exits.shape), late.target))
+    other = dataclasses.replace(late, value=np.where(delayed, rng.normal(size=exits.shape), late.value))
     one, two = (alpha.walk(config, dataclasses.replace(data, labels=labels), fold) for labels in (late, other))
     assert np.array_equal(one.score, two.score, equal_nan=True)
     assert one.rows < alpha.walk(config, data, fold).rows
@@ -124,7 +126,7 @@ def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config:
 
 def test_a_label_that_is_known_in_time_does_matter(config: Config, data: AlphaData) -> None:
     fold = data.split.folds[-1]
-    turned = dataclasses.replace(data, labels=dataclasses.replace(data.labels, target=-data.labels.target))
+    turned = dataclasses.replace(data, labels=dataclasses.replace(data.labels, value=-data.labels.value))
     one, two = alpha.walk(config, data, fold).score, alpha.walk(config, turned, fold).score
     at = np.isfinite(one)
     assert np.corrcoef(one[at], two[at])[0, 1] < -0.99
