@@ -154,7 +154,10 @@ def predict(
     model: Annotated[str, typer.Argument(help="name@alias, name/version or runs:<run id>.")],
     asof: Annotated[str | None, typer.Option(help="Session to decide on; default: the last with bars.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write a CSV beside the Parquet file.")] = False,
-    store: StorePath = STORE,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Store whose bars to score; default: the one the model was trained on.", metavar="DIR"),
+    ] = None,
     home: Home = HERE,
 ) -> None:
     """Score every asset of a session.
@@ -165,11 +168,11 @@ def predict(
     from serving import show, sink
     from serving.predict import predict as score
 
-    there = Store(home / store)
+    there = None if store is None else Store(home / store)
     with show.progress("sessions built") as moved:
         prediction = score(home, there, model, asof, moved)
-    written, path = sink.give(there, prediction, home / "predictions", csv)
-    show.predicted(prediction, written, path, there)
+    written, path = sink.give(prediction.store, prediction, home / "predictions", csv)
+    show.predicted(prediction, written, path, prediction.store)
 
 
 @app.command()

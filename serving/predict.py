@@ -29,6 +29,7 @@ class Prediction:
     frame     keys asof, effective, asset, target, horizon, run_id; values score, score_rank (in (0, 1), 1 best)
     left_out  reason -> assets of the store that have no prediction
     coverage  share of the universe's cells that the factors define
+    store     whose bars were scored
     """
 
     model: ModelRef
@@ -36,17 +37,19 @@ class Prediction:
     frame: pl.DataFrame = field(repr=False)
     left_out: Mapping[str, int]
     coverage: float
+    store: Store
 
 
 def predict(
     home: Path,
-    store: Store,
+    store: Store | None,
     model: str,
     asof: Day | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prediction:
     """Score the universe of a session by a registered model.
 
+    store   whose bars to score (None: the store that the model was trained on)
     model   name@alias, name/version or runs:<run id>
     asof    the session to decide on (default: the last one with bars)
     Errors  ConfigError where no such model or session is; DataError where bars are missing, or where the code
@@ -54,6 +57,7 @@ def predict(
     """
     ref = Tracking(home).resolve(model)
     manifest = Manifest.load(ref.folder)
+    store = store or Store(home / manifest.store)
     bars = f"bars/{manifest.asset_class}"
     session = _session(store, bars, asof)
     manifest.require_same_factors(factor_hashes(store, manifest.asset_class, manifest.factors), f"model {model}")
@@ -80,7 +84,7 @@ def predict(
         }
     )
     outside = {"not in the universe": int(universe.shape[1] - universe.sum())}
-    return Prediction(ref, manifest, frame, outside, float(1 - np.isnan(table.values).mean()))
+    return Prediction(ref, manifest, frame, outside, float(1 - np.isnan(table.values).mean()), store)
 
 
 def _session(store: Store, bars: str, asof: Day | None) -> np.datetime64:

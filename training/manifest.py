@@ -23,6 +23,7 @@ class Manifest:
     target   what the score predicts; horizon in sessions
     data     table -> version that the model has learnt from
     trained  first and last session with a label that the model has learnt from
+    store    folder of the store that it was trained on, relative to the home
     """
 
     task: str
@@ -35,6 +36,7 @@ class Manifest:
     config_hash: str
     data: dict[str, int]
     trained: tuple[str, str]
+    store: str = "store"
 
     @property
     def factor_hash(self) -> str:

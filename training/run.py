@@ -170,6 +170,7 @@ def _manifest(config: Config, store: Store, data: alpha.AlphaData) -> Manifest:
         config_hash=config.hash,
         data={**store.versions(tables), f"bars/{asset_class}": data.build.bars_version},
         trained=(str(days[labelled[0]]), str(days[labelled[-1]])) if len(labelled) else ("", ""),
+        store=config.data.store,
     )
 
 

@@ -53,6 +53,12 @@ def test_the_row_of_one_session_alone_is_that_row_of_the_whole(demo_home: Path, 
         assert_frame_equal(given.select("asof", "asset", "score"), expected, check_exact=True)
 
 
+def test_a_model_scores_the_store_that_it_was_trained_on(demo_home: Path, store: Store) -> None:
+    given = predict(demo_home, None, LINEAR)
+    assert given.store.root == store.root
+    assert_frame_equal(given.frame, predict(demo_home, store, LINEAR).frame, check_exact=True)
+
+
 def test_a_prediction_needs_no_future(demo_home: Path, store: Store, tmp_path: Path) -> None:
     day = dt.date(2021, 9, 17)
     past = Store(tmp_path / "past")

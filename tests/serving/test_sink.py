@@ -36,7 +36,7 @@ def prediction(
             "score_rank": [(i + 0.5) / count for i in range(count)],
         }
     )
-    return Prediction(ModelRef("alpha_x", 3, run_id, Path()), MANIFEST, frame, {}, 1.0)
+    return Prediction(ModelRef("alpha_x", 3, run_id, Path()), MANIFEST, frame, {}, 1.0, Store(Path()))
 
 
 @pytest.fixture
