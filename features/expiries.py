@@ -42,6 +42,7 @@ CHAINS = {
     for products, shape in {"IF IH IC IM": (2, 2), "IO HO MO": (3, 3), "TS TF T TL": (0, 3)}.items()
     for product in products.split()
 }
+ONE_MONTH = np.timedelta64(1, "M")
 LAUNCHES = {"IF": "2010-04-16", "IH": "2015-04-16", "IC": "2015-04-16", "IM": "2022-07-22"}
 FUND = re.compile(r"(?:510|159|588)\d{3}(?:\.XSH[GE])?")
 
@@ -125,7 +126,7 @@ def contract_months(product: str, day: Day, calendar: Calendar) -> list[tuple[in
         launch = np.datetime64(LAUNCHES[product])
         if asof < launch:
             return []
-        month = max(month, launch.astype("datetime64[M]") + 1)
+        month = max(month, launch.astype("datetime64[M]") + ONE_MONTH)
     chain: list[tuple[int, int]] = []
     in_a_row, quarters = shape
     while len(chain) < in_a_row + quarters:
@@ -134,5 +135,5 @@ def contract_months(product: str, day: Day, calendar: Calendar) -> list[tuple[in
         alive = month > asof.astype("datetime64[M]") or expiry(product, date.year, date.month, calendar) >= asof
         if alive and (len(chain) < in_a_row or date.month % 3 == 0):
             chain.append((date.year, date.month))
-        month += 1
+        month += ONE_MONTH
     return chain

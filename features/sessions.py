@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
 Day = str | dt.date | np.datetime64
-NOT_GIVEN = np.datetime64("NaT")
+NOT_GIVEN = np.datetime64("NaT", "D")
 ONE_DAY = np.timedelta64(1, "D")
 WEDNESDAY, FRIDAY = 2, 4
 

@@ -14,7 +14,7 @@ FIELDS = ("open", "high", "low", "close", "prev_close", "limit_up", "limit_down"
 
 def sessions(count: int) -> np.ndarray:
     """Weekdays from 2020-01-02 on."""
-    days = np.arange(np.datetime64("2020-01-02"), np.datetime64("2020-01-02") + 2 * count + 10)
+    days = np.datetime64("2020-01-02") + np.arange(2 * count + 10).astype("timedelta64[D]")
     return days[np.is_busday(days)][:count]
 
 

@@ -178,7 +178,9 @@ class FittedXGBoost:
         """Scores (M,) of rows (M, K); FitError if the columns are not those of the fit or a cell is missing."""
         require_aligned("model xgboost", X, self.columns)
         rounds = (0, self.effective["best_iteration"] + 1)
-        return np.asarray(self.booster.inplace_predict(X, iteration_range=rounds), dtype=np.float64)
+        # Of no rows xgboost 3.4 makes an array of two axes.
+        scores = self.booster.inplace_predict(X, iteration_range=rounds).reshape(len(X))
+        return np.asarray(scores, dtype=np.float64)
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain of all splits that fell to each column."""

@@ -98,7 +98,7 @@ def test_a_tick_that_is_not_positive_is_refused():
 )
 def test_the_percentage_switches_exactly_on_its_date(name, st_flag, last_day, before, after):
     switch = np.datetime64(last_day, "D")
-    sessions = np.arange(switch - 40, switch + 41)
+    sessions = switch + np.arange(-40, 41).astype("timedelta64[D]")
     got = pct_of(name, sessions, st_flag)
     np.testing.assert_array_equal(got[:41], before)
     np.testing.assert_array_equal(got[41:], after)

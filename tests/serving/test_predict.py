@@ -186,7 +186,9 @@ def test_a_refusal_says_whose_mistake_it_is(demo_home: Path, store: Store, model
 def calendar_until(root: Path, day: np.datetime64) -> Store:
     """A store whose ingested calendar ends on the day."""
     store = Store(root)
-    days = pl.DataFrame({"date": exchange_calendar(day - 40, day).sessions}).with_columns(pl.col("date").cast(pl.Date))
+    days = pl.DataFrame({"date": exchange_calendar(day - np.timedelta64(40, "D"), day).sessions}).with_columns(
+        pl.col("date").cast(pl.Date)
+    )
     store.upsert("reference/calendar", days, keys=("date",))
     return store
 
@@ -207,7 +209,7 @@ def test_behind_the_ingested_calendar_the_exchange_knows_the_next_session(tmp_pa
 
 def test_up_to_the_last_session_that_the_exchange_has_published(tmp_path: Path) -> None:
     end = np.datetime64(XSHGExchangeCalendar.bound_max().date())
-    *_, before, last = exchange_calendar(end - 20, end).sessions
+    *_, before, last = exchange_calendar(end - np.timedelta64(20, "D"), end).sessions
     assert _next_session(calendar_until(tmp_path / "one", before), before) == last
     with pytest.raises(DataError, match="Ingest the vendor's calendar"):
         _next_session(calendar_until(tmp_path / "two", last), last)

@@ -27,6 +27,7 @@ from features.sources.simulator.world import SESSIONS_PER_YEAR, World
 # A board for each of 20 stocks in turn: main 60 %, ChiNext 20 %, STAR 15 %, BSE 5 %.
 _TURNS = {"m": "main", "c": "chinext", "s": "star", "b": "bse"}
 _PATTERN = "mcmsmmcmmsmcmmmsmcmb"
+_MONTH = np.timedelta64(30, "D")
 _OPENED = {"main": np.datetime64("2000-01-04"), "chinext": CHINEXT_FROM, "star": STAR_FROM, "bse": BSE_FROM}
 _EXCHANGE = {"main": "XSHG", "chinext": "XSHE", "star": "XSHG", "bse": "BJSE"}
 DELISTING_SESSIONS = 15
@@ -80,7 +81,7 @@ def draw_roster(world: World, sessions: SessionArray, seeds: Sequence[SeedSequen
     roster = []
     for number, seed in enumerate(seeds):
         name = _TURNS[_PATTERN[number % len(_PATTERN)]]
-        if sessions[-1] < BSE_FROM + 30 and name == "bse":
+        if sessions[-1] < BSE_FROM + _MONTH and name == "bse":
             name = "main"
         nature, fate = (default_rng(s) for s in seed.spawn(2))
         roster.append(_draw_life(world, sessions, name, _code(name, counts[name]), nature, fate))
@@ -150,13 +151,13 @@ def _listing(world: World, sessions: SessionArray, name: str, rng: Generator) ->
     """
     chance, half, where = rng.random(3)
     opened = int(np.searchsorted(sessions, _OPENED[name]))
-    opens = _OPENED[name] > sessions[0] - 30
+    opens = _OPENED[name] > sessions[0] - _MONTH
     if opens or chance < world.listing_share:
         earliest = max(opened, 1)
         first = earliest if opens and half < 0.5 else earliest + int(where * max(len(sessions) - 5 - earliest, 1))
         return first, sessions[first], True
-    days = int((sessions[0] - 30 - _OPENED[name]).astype(np.int64) * where)
-    return 0, np.busday_offset(_OPENED[name] + days, 0, roll="forward"), False
+    days = int((sessions[0] - _MONTH - _OPENED[name]).astype(np.int64) * where)
+    return 0, np.busday_offset(_OPENED[name] + np.timedelta64(days, "D"), 0, roll="forward"), False
 
 
 def _actions(
