@@ -3,7 +3,7 @@
 1. the config says what; the store holds the data
 2. the task prepares the matrix and the labels, walks forward, judges (training/tasks/alpha.py)
 3. everything that a reader of the run will ask for is recorded: settings, data version, numbers, figures, factors
-4. the scorer that serves is fitted on all labels, saved in native form, logged, and registered under its name
+4. the scorer that serves is given all labels, saved in native form, logged, and registered under its name
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def train(
         judged = alpha.judge(config, data, developed)
         holdout = alpha.judge(config, data, sealed)
         scorer, rows = alpha.final(config, data)
-        say(f"final fit: {rows:,} labelled rows")
+        say(f"final fit: given {rows:,} labelled rows")
         metrics = judged.metrics() | {f"holdout_{k}": v for k, v in holdout.metrics().items()}
         metrics = {name: metrics[key] for _, key, _, name in HEADLINE if name and key in metrics} | metrics
         lost = {f"rows/{k}": float(v) for k, v in (*data.labels.lost.items(), ("final_fit", rows))}

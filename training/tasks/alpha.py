@@ -4,7 +4,7 @@ require  what can be refused at once
 prepare  store -> matrix, quotes, labels, split                 (steps 3 to 7 of the road)
 walk     each fold: preprocess and fit on its past, score its test sessions   (step 8)
 judge    scores against labels and quotes -> numbers and results   (step 9)
-final    the scorer that serves, fitted on every label there is
+final    the scorer that serves, given every label there is
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def prepare(
         store, data.asset_class, names, data.start, data.end, settings, say=say, progress=progress
     )
     notes = [*_warnings(store, data.asset_class), *(f"{name} left out: {why}" for name, why in build.absent.items())]
-    quotes = _quotes(store, data.asset_class, stacked)
+    quotes = _quotes(store, data.asset_class, stacked, build.bars_version)
     benchmark = _benchmark(config, store, stacked, notes)
     delisted = _delisted(store, data.asset_class, stacked, quotes)
     labels = make_labels(
@@ -143,7 +143,10 @@ def walk(config: Config, data: AlphaData, fold: Fold) -> Scored:
 
 
 def final(config: Config, data: AlphaData) -> tuple[Scorer, int]:
-    """The scorer that serves: fitted on every session, on every label that is known by the last one."""
+    """The scorer that serves: given every label that is known by the last session.
+
+    Trees keep the last of its sessions to stop by and do not grow on them; linear models learn from all.
+    """
     sessions = len(data.matrix.sessions)
     return _fit(config, data, np.arange(sessions), sessions)
 
@@ -245,10 +248,11 @@ def _warnings(store: Store, asset_class: str) -> list[str]:
     return [*([f"the market is {origin}"] if origin else []), *found]
 
 
-def _quotes(store: Store, asset_class: str, stacked: Matrix) -> Panels:
-    columns = store.scan(f"bars/{asset_class}").collect_schema().names()
+def _quotes(store: Store, asset_class: str, stacked: Matrix, version: int) -> Panels:
+    """Prices and limits of the version that the factors were computed from, whatever was ingested meanwhile."""
+    columns = store.scan(f"bars/{asset_class}", version).collect_schema().names()
     names = (*_QUOTES, *(n for n in _OPTIONAL_QUOTES if n in columns))
-    return store.read(asset_class, names, stacked.sessions[0], stacked.sessions[-1])
+    return store.read(asset_class, names, stacked.sessions[0], stacked.sessions[-1], version=version)
 
 
 def _benchmark(config: Config, store: Store, stacked: Matrix, notes: list[str]) -> Float64Array | None:
