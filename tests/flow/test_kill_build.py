@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.factor import select
+from features.catalogue import catalogue
 from features.materialise import materialise
 from features.store import KEYS, Store
+from tests.flow.killed import ROOT, run_killed
 from tests.small_market import small_store
 
-ROOT = Path(__file__).resolve().parents[2]
 # Chunks of twenty sessions: many commits for a kill to fall between.
 BUILD = """
 import sys
-from features.factor import select
+from features.catalogue import catalogue
 from features.materialise import materialise
 from features.store import Store
-print("ready", flush=True)
-materialise(Store(sys.argv[1]), "CS", select("CS", sets=("stock_core",)), memory=1)
+materialise(Store(sys.argv[1]), catalogue("CS"), catalogue("CS").select(sets=("stock_core",)), memory=1)
 """
 
 
-def building(root: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", BUILD, str(root)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+def building(root: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", BUILD, str(root)], cwd=ROOT)
 
 
 def rows(store: Store, table: str) -> pl.DataFrame:
@@ -45,20 +39,17 @@ def rows(store: Store, table: str) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     store = small_store(tmp_path_factory.mktemp("undisturbed"))
-    materialise(store, "CS", select("CS", sets=("stock_core",)))
+    materialise(store, catalogue("CS"), catalogue("CS").select(sets=("stock_core",)))
     return rows(store, "factors/CS")
 
 
 def test_a_build_killed_at_many_moments_ends_as_an_undisturbed_one(tmp_path: Path, undisturbed: pl.DataFrame) -> None:
     store = small_store(tmp_path)
     moments, killed = random.Random(3), 0
-    for _ in range(12):
-        with building(store.root) as process:
-            time.sleep(moments.uniform(0.0, 0.5))
-            process.send_signal(signal.SIGKILL)
-            killed += process.wait() == -signal.SIGKILL
-    assert killed >= 6, "the kills came too late to test anything"
-    materialise(store, "CS", select("CS", sets=("stock_core",)))
+    for kill in range(12):
+        killed += run_killed(BUILD, str(store.root), commit=1 + kill % 4, delay=moments.uniform(0.0, 0.01))
+    assert killed >= 4, "the kills came too late to test anything"
+    materialise(store, catalogue("CS"), catalogue("CS").select(sets=("stock_core",)))
     assert_frame_equal(rows(store, "factors/CS"), undisturbed, check_exact=True)
 
 

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 from polars.testing import assert_frame_equal
 
 from features.store import Store
+from tests.flow.killed import ROOT, run_killed
 
 KILLS = 14
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
 from features.ingest import ingest
 from features.sources.files import files
 from features.store import Store
-print("ready", flush=True)
 ingest(files(sys.argv[1]), Store(sys.argv[2]))
-print("done", flush=True)
 """
 WEEKDAYS = [d for d in (dt.date(2019, 12, 2) + dt.timedelta(n) for n in range(400)) if d.weekday() < 5]
 
@@ -54,18 +50,9 @@ def content(store: Store) -> dict[str, pl.DataFrame]:
     return {table: frame.select(sorted(frame.columns)).sort(sorted(frame.columns)) for table, frame in frames.items()}
 
 
-def start(market: Path, root: Path) -> subprocess.Popen[str]:
+def ingest_whole(market: Path, root: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(market), str(root)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, out
-    assert out == "done\n"
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
 
 
 def assert_whole(store: Store) -> None:
@@ -83,25 +70,20 @@ def assert_whole(store: Store) -> None:
 def test_a_kill_at_any_moment_leaves_a_version_and_a_second_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     market = tmp_path / "market"
     write_market(market)
-    calm = start(market, tmp_path / "calm")
-    began = time.monotonic()
-    finish(calm)
-    took = time.monotonic() - began
+    ingest_whole(market, tmp_path / "calm")
     expected = content(Store(tmp_path / "calm"))
     assert len(expected["quarantine/CS"]) == 100
     chance, versions = random.Random(7), set()
     stores = [tmp_path / f"killed {n}" for n in range(3)]
     for kill in range(KILLS):
         root = stores[kill % len(stores)]
-        process = start(market, root)
-        time.sleep(took * chance.random())
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        # The first commits of a run that begins anew, then later ones: each store dies at a different one every time.
+        run_killed(PROGRAM, str(market), str(root), commit=1 + kill // len(stores), delay=0.03 * chance.random())
         assert_whole(Store(root))
         versions.add(tuple(sorted(Store(root).versions(Store(root).tables()).items())))
     assert len(versions) > 3  # the kills fell at different moments
     for root in stores:
-        finish(start(market, root))
+        ingest_whole(market, root)
         got = content(Store(root))
         assert got.keys() == expected.keys()
         for table, frame in expected.items():
