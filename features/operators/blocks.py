@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from features.panel import Float64Array
 _ASSETS_A_BLOCK = 256
 # Cells a block of sessions: enough to pay for handing it to a thread.
 _CELLS_A_BLOCK = 65_536
+# Whether this thread is one of several that share a piece of work.
+_SPREAD: ContextVar[bool] = ContextVar("spread", default=False)
 
 
 def threads() -> int:
@@ -40,7 +43,7 @@ def over_assets(
     def run(start: int, stop: int) -> None:
         kernel(*whole, start, stop, *settings, out)
 
-    _in_parts(run, shape[1], _ASSETS_A_BLOCK)
+    in_parts(run, shape[1], _ASSETS_A_BLOCK)
     return out
 
 
@@ -52,7 +55,7 @@ def over_sessions(kernel: Callable[..., None], panel: Float64Array, width: int) 
     def run(start: int, stop: int) -> None:
         kernel(whole, start, stop, out)
 
-    _in_parts(run, len(whole), max(1, _CELLS_A_BLOCK // max(whole.shape[1], 1)))
+    in_parts(run, len(whole), max(1, _CELLS_A_BLOCK // max(whole.shape[1], 1)))
     return out
 
 
@@ -63,12 +66,19 @@ def _readable(panel: Float64Array, shape: tuple[int, ...]) -> Float64Array:
     return whole
 
 
-def _in_parts(run: Callable[[int, int], None], length: int, part: int) -> None:
+def in_parts(run: Callable[[int, int], None], length: int, part: int) -> None:
+    """Call run(start, stop) for parts of 0:length, side by side; what is run so does not spread out any further."""
     bounds = [(start, min(start + part, length)) for start in range(0, length, part)]
-    if len(bounds) <= 1 or threads() == 1:
+    workers = 1 if _SPREAD.get() else min(threads(), len(bounds))
+    if workers <= 1:
         for start, stop in bounds:
             run(start, stop)
-    else:
-        with ThreadPoolExecutor(min(threads(), len(bounds))) as pool:
-            # The list waits for every part, and raises what a part raised.
-            list(pool.map(lambda bound: run(*bound), bounds))
+        return
+
+    def alone(bound: tuple[int, int]) -> None:
+        _SPREAD.set(True)
+        run(*bound)
+
+    with ThreadPoolExecutor(workers) as pool:
+        # The list waits for every part, and raises what a part raised.
+        list(pool.map(alone, bounds))
