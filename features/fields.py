@@ -73,3 +73,29 @@ def required_fields(asset_class: str) -> tuple[str, ...]:
 def fields_of(asset_class: str) -> tuple[str, ...]:
     """Names of all columns that bars of this class may have, in the contract's order."""
     return tuple(f.name for f in FIELDS.values() if asset_class in f.required or asset_class in f.optional)
+
+
+# Facts that the reference tables and the calendar give, beside the fields; all known before the session.
+FACTS = {
+    "traded": "whether the asset traded",
+    "listed_sessions": "sessions since listing, the listing day counting 1",
+    "listed_count": "assets that the reference knows to be listed",
+    "board": "code of the board",
+    "industry": "code of the industry",
+    "weekday": "1 on Monday to 5 on Friday",
+    "month": "1 to 12",
+    "month_end": "1 on the last session of a month",
+    "before_holiday": "1 on a session that a holiday follows: more than the weekend lies before the next",
+}
+
+# What qlib's `$field` means here: its prices are adjusted, and its volumes divided by the same factor.
+QLIB_FIELDS = {
+    "CS": {
+        **{f: f"qlib_{f}" for f in ("open", "high", "low", "close", "vwap")},
+        "volume": "adj_volume",
+        "factor": "adjust",
+        "change": "cs_ret_1d",
+        "amount": "total_turnover",
+        "money": "total_turnover",
+    }
+}

@@ -78,11 +78,10 @@ def storable(frame: pl.DataFrame, table: str, keys: Sequence[str]) -> pl.DataFra
 
 def cast_to_stored(rows: pl.DataFrame, stored: pl.Schema, table: str) -> pl.DataFrame:
     """Rows with the column types that the table has; refuses a value that its column cannot hold."""
+    given = rows.schema
     try:
         return rows.with_columns(
-            pl.col(name).cast(stored[name])
-            for name in rows.columns
-            if name in stored and rows.schema[name] != stored[name]
+            pl.col(name).cast(stored[name]) for name in given if name in stored and given[name] != stored[name]
         )
     except pl.exceptions.InvalidOperationError as error:
         raise DataError(f"table {table}", "columns must fit the stored types", str(error).splitlines()[0]) from error
@@ -107,19 +106,25 @@ def widened(
     rows: pl.DataFrame, table: str, columns: Sequence[str], sessions: SessionArray, assets: Sequence[str], first: int
 ) -> Panels:
     """Long rows laid out on the axes, (T, N) float64 a column, NaN where there is no row; refuses a foreign date."""
-    days = rows["date"].to_numpy().astype("datetime64[D]")
-    at = np.minimum(sessions.searchsorted(days), len(sessions) - 1)
-    strange = np.flatnonzero(sessions[at] != days)
+    days = rows["date"].to_physical().to_numpy()
+    numbers = sessions.astype(np.int64)
+    # Where each day from the first session to the last stands on the axis: looked up, not searched for.
+    place = np.full(numbers[-1] - numbers[0] + 1, -1)
+    place[numbers - numbers[0]] = np.arange(len(numbers))
+    inside = (days >= numbers[0]) & (days <= numbers[-1])
+    at = place[days - numbers[0]] if inside.all() else np.where(inside, place[(days - numbers[0]) * inside], -1)
+    strange = np.flatnonzero(at < 0)
     if len(strange):
         raise DataError(
             f"table {table}",
             "its dates must be sessions of the calendar",
             f"{len(strange)} rows that are not",
-            f"{days[strange[0]]} {rows['order_book_id'][int(strange[0])]}",
+            f"{rows['date'][int(strange[0])]} {rows['order_book_id'][int(strange[0])]}",
             "Ingest the exchange's calendar, or remove those rows.",
         )
-    codes = rows["order_book_id"].cast(pl.Enum(assets)).to_physical().to_numpy().astype(np.int64)
-    cells = at * len(assets) + codes
+    codes = rows["order_book_id"].cast(pl.Enum(assets)).to_physical().to_numpy()
+    cells = at * len(assets)
+    cells += codes
     values: dict[str, Float64Array] = {}
     for name in columns:
         flat = np.full(len(sessions) * len(assets), np.nan)

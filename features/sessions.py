@@ -222,3 +222,13 @@ def month_end(day: np.datetime64) -> np.datetime64:
 def third_friday(year: int, month: int) -> np.datetime64:
     """The third Friday of a month, session or not."""
     return nth_weekday(year, month, FRIDAY, 3)
+
+
+def following(calendar: Calendar, session: np.datetime64) -> np.datetime64:
+    """The first session after one; past the calendar's end, the exchange's own."""
+    ahead = 0
+    # Day by day: the exchange publishes a calendar to the end of a year and refuses to be asked for more.
+    while calendar.sessions[-1] <= session:
+        ahead += 1
+        calendar = exchange_calendar(session, session + np.timedelta64(ahead, "D"))
+    return calendar.next_after(session)
