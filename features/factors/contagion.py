@@ -122,7 +122,7 @@ def participation_median(cs_inst_participation: Float64Array, universe: Float64A
     return cs_median(cs_inst_participation, universe)
 
 
-@factor("CS", zh="系统性风险信号(原式)", unit="flag", lookback=21, scope="market", sets=("rules", "literal"))
+@factor("CS", zh="系统性风险信号(原式)", unit="flag", scope="market", sets=("rules", "literal"))
 def rule_cs_systemic(cs_limit_down_contagion: Float64Array, participation_median: Float64Array) -> Float64Array:
     """1 where over 5 % of stocks are at the lower limit and the median trade shrank by over 20 % against 20 sessions.
 
@@ -148,7 +148,7 @@ def rule_cs_systemic_adj(
     return flag((cs_limit_down_ratio_adj > _PANIC) & (change < _DROP), cs_limit_down_ratio_adj, change)
 
 
-@factor("CS", zh="系统性风险信号(传染分位)", unit="flag", lookback=_WINDOW, scope="market", sets=("rules",))
+@factor("CS", zh="系统性风险信号(传染分位)", unit="flag", scope="market", sets=("rules",))
 def rule_cs_systemic_alt(cs_limit_down_contagion_adj: Float64Array) -> Float64Array:
     """1 where the excess of limit-downs is in the top twentieth of its last 250 sessions; needs no trade counts.
 

@@ -54,7 +54,7 @@ def limit_proximity_dn(
     return np.where(no_limit == 0, part, np.nan)
 
 
-@factor("CS", zh="流动性枯竭指数", unit="share", sets=("stock_core",))
+@factor("CS", zh="流动性枯竭指数", unit="share", sets=("stock_core", "library"))
 def cs_liquidity_exhaustion_adj(
     limit_proximity_up: Float64Array,
     limit_proximity_dn: Float64Array,
@@ -74,7 +74,7 @@ def cs_liquidity_exhaustion_adj(
     return _exhaustion(nearest, illiq_percentile, no_limit, (locked_up > 0) | (locked_dn > 0))
 
 
-@factor("CS", zh="流动性枯竭指数(涨停侧)", unit="share", sets=("stock_core",))
+@factor("CS", zh="流动性枯竭指数(涨停侧)", unit="share", sets=("stock_core", "library"))
 def cs_liquidity_exhaustion_up(
     limit_proximity_up: Float64Array, illiq_percentile: Float64Array, no_limit: Float64Array, locked_up: Float64Array
 ) -> Float64Array:
@@ -88,7 +88,7 @@ def cs_liquidity_exhaustion_up(
     return _exhaustion(limit_proximity_up, illiq_percentile, no_limit, locked_up > 0)
 
 
-@factor("CS", zh="流动性枯竭指数(跌停侧)", unit="share", sets=("stock_core",))
+@factor("CS", zh="流动性枯竭指数(跌停侧)", unit="share", sets=("stock_core", "library"))
 def cs_liquidity_exhaustion_dn(
     limit_proximity_dn: Float64Array, illiq_percentile: Float64Array, no_limit: Float64Array, locked_dn: Float64Array
 ) -> Float64Array:

@@ -108,7 +108,7 @@ def limit_bound(no_limit: Float64Array, listed_sessions: Float64Array) -> Float6
     return flag((no_limit == 0) & (listed_sessions >= _LISTED), no_limit)
 
 
-@factor("CS", zh="连续涨停天数(过程)", unit="sessions", lookback=_LONGEST_RUN, stored=False)
+@factor("CS", zh="连续涨停天数(过程)", unit="sessions", stored=False)
 def limit_up_run(hit_up: Float64Array) -> Float64Array:
     """Valid sessions in a row that closed at the upper limit, within the last 120 sessions.
 
@@ -119,7 +119,7 @@ def limit_up_run(hit_up: Float64Array) -> Float64Array:
     return run_length(hit_up, _LONGEST_RUN)
 
 
-@factor("CS", zh="连续跌停天数(过程)", unit="sessions", lookback=_LONGEST_RUN, stored=False)
+@factor("CS", zh="连续跌停天数(过程)", unit="sessions", stored=False)
 def limit_down_run(hit_dn: Float64Array) -> Float64Array:
     """Valid sessions in a row that closed at the lower limit, within the last 120 sessions.
 
@@ -130,7 +130,7 @@ def limit_down_run(hit_dn: Float64Array) -> Float64Array:
     return run_length(hit_dn, _LONGEST_RUN)
 
 
-@factor("CS", zh="连续一字跌停天数(过程)", unit="sessions", lookback=_LONGEST_RUN, stored=False)
+@factor("CS", zh="连续一字跌停天数(过程)", unit="sessions", stored=False)
 def locked_down_run(locked_dn: Float64Array) -> Float64Array:
     """Valid sessions in a row that traded at the lower limit only, within the last 120 sessions.
 
@@ -145,7 +145,7 @@ def locked_down_run(locked_dn: Float64Array) -> Float64Array:
 # with a lookback would be blank for the warm-up after a long suspension, when streaks are what is to be seen.
 
 
-@factor("CS", zh="涨停延续率(连续涨停天数)", unit="sessions", sets=("literal", "stock_core"))
+@factor("CS", zh="涨停延续率(连续涨停天数)", unit="sessions", sets=("literal", "stock_core", "library"))
 def cs_limit_up_streak(limit_up_run: Float64Array) -> Float64Array:
     """Valid sessions in a row, t included, that closed at the upper limit; suspensions are skipped.
 
@@ -157,7 +157,7 @@ def cs_limit_up_streak(limit_up_run: Float64Array) -> Float64Array:
     return limit_up_run.copy()
 
 
-@factor("CS", zh="连续跌停天数", unit="sessions", sets=("literal", "stock_core"))
+@factor("CS", zh="连续跌停天数", unit="sessions", sets=("literal", "stock_core", "library"))
 def cs_limit_down_streak(limit_down_run: Float64Array) -> Float64Array:
     """Valid sessions in a row, t included, that closed at the lower limit; suspensions are skipped.
 
@@ -181,7 +181,7 @@ def cs_locked_down_streak(locked_down_run: Float64Array) -> Float64Array:
     return locked_down_run.copy()
 
 
-@factor("CS", zh="五日一字涨停占比", unit="share", lookback=5, sets=("stock_core",))
+@factor("CS", zh="五日一字涨停占比", unit="share", sets=("stock_core",))
 def cs_limit_up_locked_share_5(locked_up: Float64Array) -> Float64Array:
     """Share of the last 5 sessions that traded at the upper limit only.
 
@@ -193,7 +193,7 @@ def cs_limit_up_locked_share_5(locked_up: Float64Array) -> Float64Array:
     return ts_mean(locked_up, 5)
 
 
-@factor("CS", zh="昨日涨停且今日可比", unit="flag", lookback=2, stored=False)
+@factor("CS", zh="昨日涨停且今日可比", unit="flag", stored=False)
 def limit_up_before(hit_up: Float64Array, limit_bound: Float64Array) -> Float64Array:
     """1 where the stock closed at the upper limit yesterday and trades within limits today, else 0.
 

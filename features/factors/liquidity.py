@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.factor import factor
-from features.operators import ewma, ts_mean, ts_percentile
+from features.operators import ewma, shortened, ts_mean, ts_percentile
 from features.operators.ranges import corwin_schultz, yang_zhang
 from features.panel import Float64Array
 
@@ -14,7 +14,7 @@ _DECAY, _START = 0.94, 20
 _WINDOW = 20
 
 
-@factor("CS", zh="EWMA日波动率", unit="decimal per day", sets=("stock_core",))
+@factor("CS", zh="EWMA日波动率", unit="decimal per day", sets=("stock_core", "library"))
 def cs_vol_ewma(log_ret: Float64Array, state: Float64Array | None = None) -> tuple[Float64Array, Float64Array]:
     """Daily volatility, exponentially weighted with decay .94, begun at the mean of the first 20 squared returns.
 
@@ -27,7 +27,7 @@ def cs_vol_ewma(log_ret: Float64Array, state: Float64Array | None = None) -> tup
     return np.sqrt(variance), carried
 
 
-@factor("CS", zh="Yang-Zhang年化波动率", unit="decimal per year", lookback=_WINDOW, sets=("stock_core",))
+@factor("CS", zh="Yang-Zhang年化波动率", unit="decimal per year", sets=("stock_core", "library"))
 def cs_vol_yz20(
     open: Float64Array, high: Float64Array, low: Float64Array, close: Float64Array, prev_close: Float64Array
 ) -> Float64Array:
@@ -41,7 +41,7 @@ def cs_vol_yz20(
     return np.sqrt(SESSIONS_A_YEAR * yang_zhang(open, high, low, close, prev_close, _WINDOW))
 
 
-@factor("CS", zh="Amihud非流动性", unit="decimal per 1e8 CNY", lookback=_WINDOW, sets=("stock_core",))
+@factor("CS", zh="Amihud非流动性", unit="decimal per 1e8 CNY", sets=("stock_core",))
 def cs_illiq20(cs_ret_1d: Float64Array, total_turnover: Float64Array) -> Float64Array:
     """Mean of the absolute return that 1e8 CNY of turnover went with, over 20 sessions.
 
@@ -53,7 +53,7 @@ def cs_illiq20(cs_ret_1d: Float64Array, total_turnover: Float64Array) -> Float64
     return ts_mean(np.abs(cs_ret_1d) / (total_turnover / 1e8), _WINDOW)
 
 
-@factor("CS", zh="非流动性历史分位", unit="quantile", lookback=250, stored=False)
+@factor("CS", zh="非流动性历史分位", unit="quantile", stored=False)
 def illiq_percentile(cs_illiq20: Float64Array) -> Float64Array:
     """Where the stock's illiquidity stands among its own last 250 sessions.
 
@@ -62,10 +62,11 @@ def illiq_percentile(cs_illiq20: Float64Array) -> Float64Array:
     NaN     fewer than 125 values of 250
     Source  A of 01 CS-02
     """
-    return ts_percentile(cs_illiq20, 250)
+    # Sessions whose windows hold the same trades tie, whatever a running sum has rounded on the way.
+    return ts_percentile(shortened(cs_illiq20), 250)
 
 
-@factor("CS", zh="Corwin-Schultz价差", unit="decimal", lookback=_WINDOW + 1, sets=("stock_core",))
+@factor("CS", zh="Corwin-Schultz价差", unit="decimal", sets=("stock_core", "library"))
 def cs_spread_cs(high: Float64Array, low: Float64Array, close: Float64Array, prev_close: Float64Array) -> Float64Array:
     """Relative bid-ask spread estimated from pairs of daily ranges, mean of 20 sessions.
 

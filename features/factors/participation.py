@@ -38,7 +38,7 @@ def cs_trade_size_yuan(total_turnover: Float64Array, num_trades: Float64Array) -
     return total_turnover / np.where(num_trades > 0, num_trades, np.nan)
 
 
-@factor("CS", zh="机构参与度(修正)", unit="robust z", sets=("stock_core",))
+@factor("CS", zh="机构参与度(修正)", unit="robust z", sets=("stock_core", "library"))
 def cs_inst_participation_adj(
     cs_trade_size_yuan: Float64Array,
     close: Float64Array,
@@ -55,11 +55,11 @@ def cs_inst_participation_adj(
     """
     boards = [np.where(board == b, 1.0, 0.0) for b in _BOARDS_BESIDE_MAIN]
     size = np.where(cs_trade_size_yuan > 0, np.log(cs_trade_size_yuan), np.nan)
-    abnormal = cs_residual(size, [np.log(close), np.log(cs_turnover20), *boards], universe)
+    abnormal = cs_residual(size, np.log(close), np.log(cs_turnover20), *boards, universe=universe)
     return cs_zscore(abnormal, universe)
 
 
-@factor("CS", zh="机构参与度20日变化", unit="decimal", lookback=21, sets=("stock_core",))
+@factor("CS", zh="机构参与度20日变化", unit="decimal", sets=("stock_core", "library"))
 def cs_inst_participation_chg20(cs_trade_size_yuan: Float64Array) -> Float64Array:
     """Turnover of the average trade against its mean of the 20 sessions before.
 
@@ -83,7 +83,7 @@ def cs_liquidity_proxy(volume: Float64Array, high: Float64Array, low: Float64Arr
     return volume / np.where(high > low, high - low, np.nan)
 
 
-@factor("CS", zh="早期流动性代理(修正)", unit="ln CNY", sets=("stock_core",))
+@factor("CS", zh="早期流动性代理(修正)", unit="ln CNY", sets=("stock_core", "library"))
 def cs_liquidity_proxy_adj(total_turnover: Float64Array, high: Float64Array, low: Float64Array) -> Float64Array:
     """Log of the turnover that went with one unit of log range: depth.
 
@@ -95,7 +95,7 @@ def cs_liquidity_proxy_adj(total_turnover: Float64Array, high: Float64Array, low
     return np.log(total_turnover / np.log(np.where(high > low, high / low, np.nan)))
 
 
-@factor("CS", zh="参与度数据来源", unit="flag")
+@factor("CS", zh="参与度数据来源", unit="flag", sets=("library",))
 def cs_participation_source(close: Float64Array, num_trades: Float64Array | None = None) -> Float64Array:
     """1 where trades are counted, 0 where only the proxy can be had: the two regimes are never spliced.
 

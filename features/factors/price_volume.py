@@ -17,24 +17,14 @@ from features.panel import Float64Array
 WINDOWS = (5, 10, 20, 60, 120, 250)
 # A year of sessions, against which shorter windows of turnover are held.
 _YEAR = 250
+# The families here are in the core that models are trained on; the rest of the library stands in the modules beside.
+_SETS = ("stock_core", "library")
 Panel1 = Callable[[Float64Array], Float64Array]
 Panel2 = Callable[[Float64Array, Float64Array], Float64Array]
 Panel3 = Callable[[Float64Array, Float64Array, Float64Array], Float64Array]
 
 
-def _same(n: int) -> int:
-    return n
-
-
-def _one_more(n: int) -> int:
-    return n + 1
-
-
-def _year(n: int) -> int:
-    return max(n, _YEAR)
-
-
-@family("cs_f_roc", WINDOWS, asset_class="CS", zh="收益率", unit="log", lookback=_one_more, sets=("stock_core",))
+@family("cs_f_roc", WINDOWS, asset_class="CS", zh="收益率", unit="log", sets=_SETS)
 def cs_f_roc(n: int) -> Panel1:
     """Log change of the adjusted close over n sessions.
 
@@ -50,9 +40,7 @@ def cs_f_roc(n: int) -> Panel1:
     return roc
 
 
-@family(
-    "cs_f_std", WINDOWS, asset_class="CS", zh="波动率", unit="decimal per day", lookback=_same, sets=("stock_core",)
-)
+@family("cs_f_std", WINDOWS, asset_class="CS", zh="波动率", unit="decimal per day", sets=_SETS)
 def cs_f_std(n: int) -> Panel1:
     """Standard deviation of daily log returns over n sessions.
 
@@ -68,7 +56,7 @@ def cs_f_std(n: int) -> Panel1:
     return std
 
 
-@family("cs_f_ma_dev", WINDOWS, asset_class="CS", zh="均线偏离", unit="log", lookback=_same, sets=("stock_core",))
+@family("cs_f_ma_dev", WINDOWS, asset_class="CS", zh="均线偏离", unit="log", sets=_SETS)
 def cs_f_ma_dev(n: int) -> Panel1:
     """Log of the adjusted close over its mean of n sessions.
 
@@ -84,7 +72,7 @@ def cs_f_ma_dev(n: int) -> Panel1:
     return ma_dev
 
 
-@family("cs_f_clv", WINDOWS, asset_class="CS", zh="收盘位置", unit="ratio", lookback=_same, sets=("stock_core",))
+@family("cs_f_clv", WINDOWS, asset_class="CS", zh="收盘位置", unit="ratio", sets=_SETS)
 def cs_f_clv(n: int) -> Panel3:
     """Mean place of the close in the day's range over n sessions, from -1 at the low to 1 at the high.
 
@@ -100,7 +88,7 @@ def cs_f_clv(n: int) -> Panel3:
     return clv
 
 
-@family("cs_f_dist_high", WINDOWS, asset_class="CS", zh="距最高价", unit="log", lookback=_same, sets=("stock_core",))
+@family("cs_f_dist_high", WINDOWS, asset_class="CS", zh="距最高价", unit="log", sets=_SETS)
 def cs_f_dist_high(n: int) -> Panel2:
     """Log of the adjusted close over the highest adjusted high of n sessions.
 
@@ -116,7 +104,7 @@ def cs_f_dist_high(n: int) -> Panel2:
     return dist_high
 
 
-@family("cs_f_dist_low", WINDOWS, asset_class="CS", zh="距最低价", unit="log", lookback=_same, sets=("stock_core",))
+@family("cs_f_dist_low", WINDOWS, asset_class="CS", zh="距最低价", unit="log", sets=_SETS)
 def cs_f_dist_low(n: int) -> Panel2:
     """Log of the adjusted close over the lowest adjusted low of n sessions.
 
@@ -132,7 +120,7 @@ def cs_f_dist_low(n: int) -> Panel2:
     return dist_low
 
 
-@family("cs_f_beta", WINDOWS, asset_class="CS", zh="贝塔", unit="ratio", lookback=_same, sets=("stock_core",))
+@family("cs_f_beta", WINDOWS, asset_class="CS", zh="贝塔", unit="ratio", sets=_SETS)
 def cs_f_beta(n: int) -> Panel2:
     """Slope of the log return on the market's over n sessions.
 
@@ -154,8 +142,7 @@ def cs_f_beta(n: int) -> Panel2:
     asset_class="CS",
     zh="特质波动率",
     unit="decimal per day",
-    lookback=_same,
-    sets=("stock_core",),
+    sets=_SETS,
 )
 def cs_f_idio_vol(n: int) -> Panel2:
     """Standard deviation (ddof 2) of what the market leaves of the log return over n sessions.
@@ -172,9 +159,7 @@ def cs_f_idio_vol(n: int) -> Panel2:
     return idio_vol
 
 
-@family(
-    "cs_f_illiq", WINDOWS, asset_class="CS", zh="非流动性", unit="ln 1/(1e8 CNY)", lookback=_same, sets=("stock_core",)
-)
+@family("cs_f_illiq", WINDOWS, asset_class="CS", zh="非流动性", unit="ln 1/(1e8 CNY)", sets=_SETS)
 def cs_f_illiq(n: int) -> Panel2:
     """Log of the mean absolute log return that 1e8 CNY of turnover went with, over n sessions.
 
@@ -196,8 +181,7 @@ def cs_f_illiq(n: int) -> Panel2:
     asset_class="CS",
     zh="成交额比",
     unit="log",
-    lookback=_year,
-    sets=("stock_core",),
+    sets=_SETS,
 )
 def cs_f_turn_ratio(n: int) -> Panel1:
     """Log of mean turnover over n sessions over that of 250.
@@ -220,8 +204,7 @@ def cs_f_turn_ratio(n: int) -> Panel1:
     asset_class="CS",
     zh="量价相关",
     unit="correlation",
-    lookback=_one_more,
-    sets=("stock_core",),
+    sets=_SETS,
 )
 def cs_f_pv_corr(n: int) -> Panel2:
     """Correlation of the log return with the log change of turnover over n sessions.
@@ -238,7 +221,7 @@ def cs_f_pv_corr(n: int) -> Panel2:
     return pv_corr
 
 
-@family("cs_f_vwap_dev", WINDOWS, asset_class="CS", zh="均价偏离", unit="log", lookback=_same, sets=("stock_core",))
+@family("cs_f_vwap_dev", WINDOWS, asset_class="CS", zh="均价偏离", unit="log", sets=_SETS)
 def cs_f_vwap_dev(n: int) -> Panel2:
     """Mean log of the close over the day's average price, over n sessions.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.factor import factor
-from features.operators import adjustment, cs_mean, ts_mean
+from features.operators import adjustment, cs_mean, previous_valid, ts_mean
 from features.panel import Float64Array
 from features.universe import TURNOVER_WINDOW, Universe, tradable
 
@@ -34,7 +34,7 @@ def log_ret(close: Float64Array, prev_close: Float64Array) -> Float64Array:
     return np.log(close / prev_close)
 
 
-@factor("CS", zh="成交额20日均值", unit="CNY", lookback=TURNOVER_WINDOW, sets=("stock_core",))
+@factor("CS", zh="成交额20日均值", unit="CNY", sets=("stock_core",))
 def cs_turnover20(total_turnover: Float64Array) -> Float64Array:
     """Mean turnover of the last 20 sessions.
 
@@ -98,19 +98,28 @@ def market_log_ret(cs_market_return: Float64Array) -> Float64Array:
 
 
 @factor("CS", zh="复权因子", unit="ratio", stored=False)
-def adjust(close: Float64Array, prev_close: Float64Array) -> Float64Array:
-    """Cumulative adjustment; its level depends on where the history begins, so only ratios may use it.
+def adjust(
+    close: Float64Array, prev_close: Float64Array, state: Float64Array | None = None, first: int = 0
+) -> tuple[Float64Array, Float64Array]:
+    """Cumulative adjustment, 1 on the first bar that the store holds of a stock.
 
-    Shape   (T, N) -> (T, N)
+    Shape   (T, N) -> (T, N); the state (2, N) is its last row and the last close, 0 for a stock without one
     NaN     none
     Source  00 §3
     """
-    return adjustment(close, prev_close)
+    then, last = np.zeros((2, close.shape[1])) if state is None else state
+    # The last close stands before the history, for a stock that did not trade in it: its next bar is compared with it.
+    # Where a stock did trade, that is a wrong step ahead of all its rows, and goes out with the scale.
+    before = np.where(last > 0, last, np.nan)[None, :]
+    steps = adjustment(np.vstack([before, close]), np.vstack([np.full_like(before, np.nan), prev_close]))
+    level = steps[1:] * np.where(then > 0, then / steps[first], 1.0)
+    newest = previous_valid(np.vstack([before, close, before]))[-1:]
+    return level, np.vstack([level[-1:], np.where(newest > 0, newest, 0.0)])
 
 
-@factor("CS", zh="复权收盘价", unit="CNY, level arbitrary", stored=False)
+@factor("CS", zh="复权收盘价", unit="CNY of the first bar", stored=False)
 def adj_close(close: Float64Array, adjust: Float64Array) -> Float64Array:
-    """Adjusted close; only ratios of it mean something.
+    """Adjusted close, in prices of the stock's first bar.
 
     Shape   (T, N) -> (T, N)
     NaN     no trade
@@ -119,9 +128,20 @@ def adj_close(close: Float64Array, adjust: Float64Array) -> Float64Array:
     return close * adjust
 
 
-@factor("CS", zh="复权最高价", unit="CNY, level arbitrary", stored=False)
+@factor("CS", zh="复权开盘价", unit="CNY of the first bar", stored=False)
+def adj_open(open: Float64Array, adjust: Float64Array) -> Float64Array:
+    """Adjusted open, in prices of the stock's first bar.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  00 §3
+    """
+    return open * adjust
+
+
+@factor("CS", zh="复权最高价", unit="CNY of the first bar", stored=False)
 def adj_high(high: Float64Array, adjust: Float64Array) -> Float64Array:
-    """Adjusted high; only ratios of it mean something.
+    """Adjusted high, in prices of the stock's first bar.
 
     Shape   (T, N) -> (T, N)
     NaN     no trade
@@ -130,12 +150,36 @@ def adj_high(high: Float64Array, adjust: Float64Array) -> Float64Array:
     return high * adjust
 
 
-@factor("CS", zh="复权最低价", unit="CNY, level arbitrary", stored=False)
+@factor("CS", zh="复权最低价", unit="CNY of the first bar", stored=False)
 def adj_low(low: Float64Array, adjust: Float64Array) -> Float64Array:
-    """Adjusted low; only ratios of it mean something.
+    """Adjusted low, in prices of the stock's first bar.
 
     Shape   (T, N) -> (T, N)
     NaN     no trade
     Source  00 §3
     """
     return low * adjust
+
+
+@factor("CS", zh="复权成交均价", unit="CNY of the first bar", stored=False)
+def adj_vwap(cs_vwap: Float64Array, adjust: Float64Array) -> Float64Array:
+    """Adjusted mean price of the day's trades, in prices of the stock's first bar.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  00 §3
+    """
+    return cs_vwap * adjust
+
+
+@factor("CS", zh="复权成交量", unit="shares of the first bar", stored=False)
+def adj_volume(volume: Float64Array, adjust: Float64Array) -> Float64Array:
+    """Volume over the adjustment of prices, in shares of the stock's first bar.
+
+    Right for splits, whose shares multiply; a dividend moves it too, as qlib's.
+
+    Shape   (T, N) -> (T, N)
+    NaN     no trade
+    Source  qlib's adjusted volume
+    """
+    return volume / adjust
