@@ -11,14 +11,14 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-from features.fields import FIELDS
+from features.fields import FACTS, FIELDS
 from features.limits import board
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
-from features.sessions import Day
+from features.sessions import Calendar, Day, following
 from features.store import KEYS, Store
 
 BOARD_CODES = ("main", "star", "chinext", "bse", "other")
-REFERENCE_FACTS = ("traded", "listed_sessions", "listed_count", "board", "industry")
+_OF_THE_CALENDAR = ("weekday", "month", "month_end", "before_holiday")
 
 
 def available(store: Store, asset_class: str) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def available(store: Store, asset_class: str) -> tuple[str, ...]:
     columns = store.scan(f"bars/{asset_class}").collect_schema().names()
     instruments = store.instruments(asset_class)
     known_industry = "industry" in instruments.columns and instruments["industry"].null_count() < len(instruments)
-    facts = [f for f in REFERENCE_FACTS if f != "industry" or known_industry]
+    facts = [f for f in FACTS if f != "industry" or known_industry]
     return (*(c for c in columns if c not in KEYS and c != "source"), *facts)
 
 
@@ -45,6 +45,7 @@ def read_inputs(
     listed_sessions  (T, N) sessions since listing, the listing day counting 1; 0 before it and after delisting
     listed_count     (T, 1) assets that the reference knows to be listed
     board, industry  (1, N) codes; boards as in BOARD_CODES
+    weekday, month, month_end, before_holiday  (T, 1), from the exchange's calendar, which is known ahead
     """
     names = set(names)
     columns = store.scan(f"bars/{asset_class}", version).collect_schema().names()
@@ -61,6 +62,8 @@ def read_inputs(
         values |= _reference(store, asset_class, panels)
     if "board" in names:
         values["board"] = np.array([[_board_code(a) for a in panels.assets]], dtype=np.float64)
+    if names.intersection(_OF_THE_CALENDAR):
+        values |= _of_the_calendar(store.calendar(), panels.sessions)
     keep = {n: v for n, v in values.items() if n in names or n == "traded"}
     return Panels(panels.sessions, panels.assets, keep, panels.first)
 
@@ -79,6 +82,22 @@ def traded_panel(panels: Panels) -> BoolArray:
     if "suspended" in panels:
         traded &= ~(panels["suspended"] > 0)
     return np.asarray(traded)
+
+
+def _of_the_calendar(calendar: Calendar, sessions: SessionArray) -> dict[str, Float64Array]:
+    """Facts of the sessions and of those that follow them, (T, 1)."""
+    after = np.append(sessions[1:], following(calendar, sessions[-1]))
+    month = sessions.astype("datetime64[M]")
+    # 1970-01-01 was a Thursday.
+    weekday = (sessions.astype(np.int64) + 3) % 7 + 1
+    weekdays_between = np.busday_count(sessions, after)
+    facts = {
+        "weekday": weekday,
+        "month": month.astype(np.int64) % 12 + 1,
+        "month_end": after.astype("datetime64[M]") > month,
+        "before_holiday": weekdays_between > 1,
+    }
+    return {name: fact.astype(np.float64)[:, None] for name, fact in facts.items()}
 
 
 def _reference(store: Store, asset_class: str, panels: Panels) -> dict[str, Float64Array]:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import polars as pl
 
-from features.factor import catalogue, plan
+from features.catalogue import Catalogue
+from features.chunk import MARKET
 from features.inputs import available, read_inputs
-from features.materialise import MARKET, BuildReport, materialise, reaches
+from features.materialise import BuildReport, materialise, reaches
 from features.panel import BoolArray, DataError, Matrix
+from features.plan import plan
 from features.sessions import Day, as_day
 from features.store import KEYS, Store
 from features.universe import Universe, tradable
@@ -23,15 +25,14 @@ from features.universe import Universe, tradable
 _TURNOVER = {"CS": "cs_turnover20"}
 
 
-def factor_hashes(store: Store, asset_class: str, names: Iterable[str]) -> dict[str, str]:
+def factor_hashes(store: Store, known: Catalogue, names: Iterable[str]) -> dict[str, str]:
     """Hash of each factor's definition as the code computes it now; those that cannot be computed are left out."""
-    there = catalogue(asset_class)
-    return plan(asset_class, [n for n in names if n in there], available(store, asset_class)).hashes
+    return plan(known, [n for n in names if n in known], available(store, known.asset_class)).hashes
 
 
 def matrix(
     store: Store,
-    asset_class: str,
+    known: Catalogue,
     names: Iterable[str],
     start: Day | None = None,
     end: Day | None = None,
@@ -46,14 +47,14 @@ def matrix(
     NaN     where a factor is not defined
     Errors  DataError where no session lies in the range, or no asset is in the universe
     """
-    names = tuple(names)
+    names, asset_class = tuple(names), known.asset_class
     turnover = _turnover_factor(asset_class)
-    report = materialise(store, asset_class, (*names, turnover), end, say=say, progress=progress)
+    report = materialise(store, known, (*names, turnover), end, say=say, progress=progress)
     columns = tuple(n for n in names if n not in report.absent)
-    known = plan(asset_class, columns, available(store, asset_class))
+    hashes = plan(known, columns, available(store, asset_class)).hashes
     for name, (digest, _) in reaches(store, asset_class).items():
-        if name in known.hashes and digest != known.hashes[name]:
-            raise DataError(f"factor {name}", f"the store must hold definition {known.hashes[name]}", digest)
+        if name in hashes and digest != hashes[name]:
+            raise DataError(f"factor {name}", f"the store must hold definition {hashes[name]}", digest)
     first, last = store.span(f"bars/{asset_class}")
     facts = read_inputs(
         store,
@@ -63,7 +64,7 @@ def matrix(
         last if end is None else end,
         version=report.bars_version,
     )
-    rows = _rows(store, asset_class, (*columns, turnover), facts.sessions)
+    rows = _rows(store, known, (*columns, turnover), facts.sessions)
     session = np.searchsorted(facts.sessions, rows["date"].to_numpy().astype("datetime64[D]"))
     asset = np.searchsorted(facts.assets, rows["order_book_id"].to_numpy())
     mean_turnover = np.full(facts.shape, np.nan)
@@ -99,10 +100,9 @@ def _turnover_factor(asset_class: str) -> str:
         ) from None
 
 
-def _rows(store: Store, asset_class: str, columns: tuple[str, ...], sessions: np.ndarray) -> pl.DataFrame:
+def _rows(store: Store, known: Catalogue, columns: tuple[str, ...], sessions: np.ndarray) -> pl.DataFrame:
     """Long rows of the factor table, without the market's, by date, then asset."""
-    scopes = catalogue(asset_class)
-    market = [c for c in columns if scopes[c].scope == "market"]
+    market = [c for c in columns if known[c].scope == "market"]
     if market:
         raise DataError(
             f"factor {market[0]}",
@@ -111,5 +111,5 @@ def _rows(store: Store, asset_class: str, columns: tuple[str, ...], sessions: np
             help="Market series stand in the store under their own id; the cross-sectional ranks would erase them.",
         )
     days = pl.col("date").is_between(sessions[0].astype(object), sessions[-1].astype(object))
-    table = store.scan(f"factors/{asset_class}").filter(days & (pl.col("order_book_id") != MARKET))
+    table = store.scan(f"factors/{known.asset_class}").filter(days & (pl.col("order_book_id") != MARKET))
     return table.select(*KEYS, *dict.fromkeys(columns)).sort(KEYS).collect()

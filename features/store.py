@@ -63,6 +63,8 @@ class Store:
                 help="choose another folder; spaces and Chinese characters are fine",
             )
 
+        self._assets: dict[tuple[str, int], list[str]] = {}
+
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
 
@@ -343,12 +345,22 @@ class Store:
         asked = calendar.between(first, last)
         before = calendar.between(min(np.datetime64(earliest), first), last)
         before = before[len(before) - len(asked) - min(lookback, len(before) - len(asked)) :]
-        assets = rows.select("order_book_id").unique().collect()["order_book_id"].sort().to_list()
+        assets = self.assets(table, version)
         day = pl.col("date")
         rows = rows.filter(day.is_between(before[0].astype(object), before[-1].astype(object)))
         # One field named twice is one panel.
         names = list(dict.fromkeys(columns))
         return widened(rows.select(*KEYS, *names).collect(), table, names, before, assets, len(before) - len(asked))
+
+    def assets(self, table: str, version: int | None = None) -> list[str]:
+        """Every asset that the table has a row of, sorted; looked for once a version."""
+        snapshot = self._snapshot(table, version)
+        # A table that was made anew counts its versions from nought again, under another name.
+        key = str(snapshot.metadata().id), int(snapshot.version())
+        if key not in self._assets:
+            rows = self._scan(table, snapshot).select("order_book_id").unique().collect()
+            self._assets[key] = rows["order_book_id"].sort().to_list()
+        return self._assets[key]
 
     def _merge(
         self,
@@ -453,8 +465,7 @@ def _writer_properties(schema: pl.Schema) -> WriterProperties:
     # A dictionary helps columns of few words and triples the time of columns of numbers.
     words = {name: ColumnProperties(dictionary_enabled=True) for name, dtype in schema.items() if dtype == pl.String}
     return WriterProperties(
-        compression="ZSTD",
-        compression_level=1,
+        compression="LZ4_RAW",
         max_row_group_size=ROWS_A_GROUP,
         default_column_properties=ColumnProperties(dictionary_enabled=False),
         column_properties=words or None,
