@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from features.factor import Factor, catalogue, plan, select, stored
+from features.catalogue import catalogue
+from features.chunk import MARKET
+from features.factor import Factor
 from features.inputs import available
-from features.materialise import MARKET, materialise
+from features.materialise import materialise
+from features.plan import plan
 from features.store import Store
 from serving.show import console, frame_table, line
 
@@ -16,21 +19,25 @@ from serving.show import console, frame_table, line
 def show_list(asset_class: str, sets: Sequence[str]) -> None:
     """A row a stored factor."""
     known = catalogue(asset_class)
-    names = select(asset_class, sets=sets) if sets else stored(asset_class)
-    rows = [(n, known[n].zh, known[n].unit, known[n].lookback, known[n].scope, " ".join(known[n].sets)) for n in names]
+    names = known.select(sets=sets) if sets else known.stored()
+    rows = [(n, known[n].zh, known[n].unit, known[n].reach, known[n].scope, " ".join(known[n].sets)) for n in names]
     frame = pl.DataFrame(rows, ["factor", "中文", "unit", "lookback", "scope", "sets"], orient="row")
-    console.print(frame_table(frame, f"{len(rows)} factors of {asset_class}"))
+    table = frame_table(frame, f"{len(rows)} factors of {asset_class}")
+    # A name is what one types next: a narrow terminal takes its columns from the others.
+    table.columns[0].min_width = max(len(name) for name in names)
+    console.print(table)
 
 
 def show_card(store: Store, asset_class: str, name: str) -> None:
     """The card, what the factor stands on, and how much of a store's rows it is defined on, year by year."""
     readable = available(store, asset_class) if store.exists(f"bars/{asset_class}") else ()
-    wanted = plan(asset_class, [name], readable)
-    factor = catalogue(asset_class)[name]
+    known = catalogue(asset_class)
+    wanted = plan(known, [name], readable)
+    factor = known[name]
     line(f"{name}  {factor.zh}")
     line(f"unit {factor.unit}, known at {factor.known}, scope {factor.scope}, sets {', '.join(factor.sets) or '-'}")
     line(f"inputs {', '.join(factor.inputs)}" + (f"; optional {', '.join(factor.optional)}" if factor.optional else ""))
-    line(f"lookback {factor.lookback} sessions of its inputs" + (", carries a state" if factor.recursive else ""))
+    line(f"lookback {factor.reach} sessions of its inputs" + (", carries a state" if factor.recursive else ""))
     line("")
     line(factor.summary)
     if not readable:
@@ -40,7 +47,7 @@ def show_card(store: Store, asset_class: str, name: str) -> None:
     else:
         line(f"\nhash {wanted.hashes[name]}, fields {', '.join(wanted.fields)}, {wanted.lookback} sessions of them")
         if factor.stored:
-            materialise(store, asset_class, [name])
+            materialise(store, known, [name])
             console.print(frame_table(_coverage(store, asset_class, factor), "Coverage"))
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from features.refusal import ConfigError, DataError, Refusal
+
+if TYPE_CHECKING:
+    from features.catalogue import Catalogue
+    from features.store import Store
 
 # Kernels and models run on all cores of a machine that they share: waiting threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -26,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+checks = typer.Typer()
+app.add_typer(checks, name="check")
+
 Home = Annotated[Path, typer.Option(help="Folder where store, mlruns and predictions live.", metavar="DIR")]
 StorePath = Annotated[Path, typer.Option("--store", help="Folder of the store, relative to --home.", metavar="DIR")]
 Class = Literal["CS", "ETF", "INDX", "Future", "Option"]
@@ -36,7 +43,7 @@ World = Annotated[Literal["planted", "null"], typer.Option(help="Simulated marke
 Seed = Annotated[int, typer.Option(min=0, help="Simulated market: its seed.")]
 
 HERE, STORE = Path("."), Path("store")
-INTERRUPTED = 130
+CHECK_FAILED, INTERRUPTED = 3, 130
 
 
 @app.command()
@@ -82,17 +89,53 @@ def ingest(
         raise DataError("ingest", "some row of bars must be right", f"all {report.bars:,} in quarantine", help=cure)
 
 
-@app.command()
-def check(asset_class: AssetClass = "CS", store: StorePath = STORE, home: Home = HERE) -> None:
-    """Print coverage, gaps and the survivorship picture of a store.
+@checks.callback(invoke_without_command=True)
+def check(context: typer.Context, asset_class: AssetClass = "CS", store: StorePath = STORE, home: Home = HERE) -> None:
+    """Print coverage, gaps and the survivorship picture of a store; or prove that no factor looks ahead.
 
     Example: daybar check --store market
     """
+    if context.invoked_subcommand is not None:
+        given = {"--asset-class": asset_class != "CS", "--store": store != STORE, "--home": home != HERE}
+        for option in (o for o, there in given.items() if there):
+            what = context.invoked_subcommand
+            raise ConfigError(
+                f"check {what}",
+                f"options must stand behind {what}",
+                f"{option} before it",
+                help=f"Say daybar check {what} {option} ...",
+            )
+        return
     from features.check import check as check_bars
     from features.store import Store
     from serving import show
 
     show.checked(check_bars(Store(home / store), asset_class))
+
+
+@checks.command()
+def lookahead(
+    config: Annotated[
+        Path | None, typer.Argument(help="Check its factors, its expressions too; default: every factor of the class.")
+    ] = None,
+    overrides: Overrides = None,
+    asset_class: AssetClass = "CS",
+    store: StorePath = STORE,
+    home: Home = HERE,
+) -> None:
+    """Compute factors again with the future cut off, with noise for a future, with no more history than declared.
+
+    Example: daybar check lookahead configs/alpha_xgb.yaml
+    """
+    from features.lookahead import check_store
+    from serving import show
+
+    where, known, names = _asked(config, overrides, asset_class, store, home)
+    with show.progress("worlds") as moved:
+        proof = check_store(where, known, names, progress=moved)
+    show.proved(proof)
+    if proof.offences:
+        raise typer.Exit(CHECK_FAILED)
 
 
 @app.command()
@@ -111,22 +154,33 @@ def build(
 
     Example: daybar build configs/alpha_xgb.yaml
     """
-    from features.factor import select, stored
     from features.materialise import materialise, memory_bytes
-    from features.store import Store
     from serving import show
-    from training.config import load
 
-    if config is None:
-        there, names = Store(home / store), stored(asset_class)
-    else:
-        settings = load(config, overrides or [])
-        asset_class, there = settings.data.asset_class, Store(home / settings.data.store)
-        names = select(asset_class, **settings.features.model_dump())
+    there, known, names = _asked(config, overrides, asset_class, store, home)
     with show.progress("sessions built") as moved:
         budget = memory_bytes(memory)
-        report = materialise(there, asset_class, names, memory=budget, anew=anew, say=show.line, progress=moved)
+        report = materialise(there, known, names, memory=budget, anew=anew, say=show.line, progress=moved)
     show.built(report)
+    for note in known.notes():
+        show.line(f"note: {note}")
+
+
+def _asked(
+    config: Path | None, overrides: list[str] | None, asset_class: str, store: Path, home: Path
+) -> tuple[Store, Catalogue, tuple[str, ...]]:
+    """Store, catalogue and factors of a config; without one, those of the options, and every factor of the class."""
+    from features.catalogue import catalogue
+    from features.store import Store
+
+    if config is None:
+        known = catalogue(asset_class)
+        return Store(home / store), known, known.stored()
+    from training.config import load
+    from training.tasks.alpha import factors_of
+
+    settings = load(config, overrides or [])
+    return Store(home / settings.data.store), *factors_of(settings)
 
 
 @app.command()

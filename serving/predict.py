@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from features.catalogue import catalogue
 from features.matrix import factor_hashes, matrix
 from features.operators import cs_rank
 from features.panel import ConfigError, DataError
-from features.sessions import Day, as_day, exchange_calendar
+from features.sessions import Day, as_day, following
 from features.store import Store
 from training.fit import Scorer
 from training.manifest import Manifest
@@ -60,11 +61,10 @@ def predict(
     store = store or Store(home / manifest.store)
     bars = f"bars/{manifest.asset_class}"
     session = _session(store, bars, asof)
-    manifest.require_same_factors(factor_hashes(store, manifest.asset_class, manifest.factors), f"model {model}")
+    known = catalogue(manifest.asset_class).with_expressions(manifest.expressions)
+    manifest.require_same_factors(factor_hashes(store, known, manifest.factors), f"model {model}")
     scorer = Scorer.load(ref.folder)
-    table, universe, _ = matrix(
-        store, manifest.asset_class, scorer.columns, session, session, manifest.tradable, progress=progress
-    )
+    table, universe, _ = matrix(store, known, scorer.columns, session, session, manifest.tradable, progress=progress)
     if table.columns != scorer.columns:
         lost = sorted(set(scorer.columns) - set(table.columns))
         raise DataError(f"model {model}", "its factors must be computable", f"{len(lost)} that are not", lost[0])
@@ -74,7 +74,7 @@ def predict(
     frame = pl.DataFrame(
         {
             "asof": pl.Series([session.astype(object)] * count, dtype=pl.Date),
-            "effective": pl.Series([_next_session(store, session).astype(object)] * count, dtype=pl.Date),
+            "effective": pl.Series([following(store.calendar(), session).astype(object)] * count, dtype=pl.Date),
             "asset": table.assets[table.asset],
             "target": [manifest.target] * count,
             "horizon": pl.Series([manifest.horizon] * count, dtype=pl.Int64),
@@ -112,13 +112,3 @@ def _day(asof: Day) -> np.datetime64:
         return as_day(asof)
     except DataError as error:
         raise ConfigError(f"prediction as of {asof}", error.must, error.found) from None
-
-
-def _next_session(store: Store, session: np.datetime64) -> np.datetime64:
-    """The first session on which the prediction can be traded; past the ingested calendar, the exchange's own."""
-    calendar, ahead = store.calendar(), 0
-    # Day by day: the exchange publishes a calendar to the end of a year and refuses to be asked for more.
-    while calendar.sessions[-1] <= session:
-        ahead += 1
-        calendar = exchange_calendar(session, session + np.timedelta64(ahead, "D"))
-    return calendar.next_after(session)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from features.check import CheckReport
 from features.ingest import IngestReport
+from features.lookahead import Proof
 from features.materialise import BuildReport
 from features.store import Store, Written
 
@@ -99,6 +100,26 @@ def built(report: BuildReport) -> None:
     )
     for name, why in report.absent.items():
         line(f"absent: {name} {why}")
+
+
+def proved(proof: Proof) -> None:
+    """The factors that know too much, each with the step that does; what was checked, and what could not be."""
+    for o in proof.offences:
+        where = f", first on {o.session}{f' for {o.asset}' if o.asset else ''}: {o.value:.6g}, then {o.became:.6g}"
+        line(f"{o.factor} changes with {o.world}{where if o.session else ''}")
+        line(f"    by {o.operator}")
+    for name, why in proof.absent.items():
+        line(f"absent: {name} {why}")
+    if proof.silent:
+        line(f"not proved, without a value on these bars: {', '.join(proof.silent)}")
+    line(
+        f"{len(proof.checked):,} factors checked on {proof.sessions:,} sessions of {proof.assets:,} assets: "
+        + (
+            f"{len(proof.offences):,} found to look ahead or further back than declared"
+            if proof.offences
+            else "none looks ahead"
+        )
+    )
 
 
 def trained(result: Trained, home: Path) -> None:

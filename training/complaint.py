@@ -100,6 +100,8 @@ def _kind(value: object) -> str:
 
 def _cure(error: ErrorDetails, value: object, found: str) -> str:
     kind = error["type"]
+    if value is None and error["loc"][:2] == ("features", "expressions"):
+        return "quote the expression: inside { } a comma ends what is not quoted"
     if kind == "string_type" and not isinstance(value, dict | tuple) and value is not None:
         return f"quote it: '{found}'"
     if kind == "bool_type":

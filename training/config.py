@@ -74,12 +74,15 @@ class Data(_Section):
 
 
 class Features(_Section):
-    """Which factors become columns: all of the sets and families and the names, less the excluded."""
+    """Which factors become columns: the sets, families and names, less the excluded, and the expressions."""
 
     sets: Words = Field(default=("stock_core",), description="named sets of factors")
     families: Words = Field(default=(), description="families of factors, with all their windows")
     names: Words = Field(default=(), description="single factors")
     exclude: Words = Field(default=(), description="factors to leave out")
+    expressions: dict[str, str] = Field(
+        default={}, description="factors of one's own: name: expression, in daybar's syntax or qlib's"
+    )
 
 
 class Label(_Section):
@@ -196,8 +199,9 @@ class Config(_Section):
             wrong.append(("label.excess", "an excess over the benchmark needs data.benchmark", "data.benchmark null"))
         if split.mode == "rolling" and split.window < split.train:
             wrong.append(("split.window", "a rolling window must not be shorter than split.train", f"{split.window}"))
-        if not (self.features.sets or self.features.families or self.features.names):
-            wrong.append(("features", "sets, families or names must name a factor", "none"))
+        chosen = self.features
+        if not (chosen.sets or chosen.families or chosen.names or chosen.expressions):
+            wrong.append(("features", "sets, families, names or expressions must name a factor", "none"))
         return wrong
 
     def settings(self) -> dict[str, Any]:

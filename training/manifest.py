@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,6 +24,7 @@ class Manifest:
     data     table -> version that the model has learnt from
     trained  first and last session with a label that the model has learnt from
     store    folder of the store that it was trained on, relative to the home
+    expressions  name -> text of the factors that the config has written
     """
 
     task: str
@@ -37,6 +38,7 @@ class Manifest:
     data: dict[str, int]
     trained: tuple[str, str]
     store: str = "store"
+    expressions: dict[str, str] = field(default_factory=dict)
 
     @property
     def factor_hash(self) -> str:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from features.factor import catalogue
 from features.matrix import factor_hashes
 from features.panel import Float64Array
 from features.store import Store
@@ -162,7 +161,7 @@ def _manifest(config: Config, store: Store, data: alpha.AlphaData) -> Manifest:
     return Manifest(
         task=config.task,
         asset_class=asset_class,
-        factors=factor_hashes(store, asset_class, data.matrix.columns),
+        factors=factor_hashes(store, alpha.factors_of(config)[0], data.matrix.columns),
         universe=config.data.universe.model_dump(),
         target=f"{config.label.kind}_{config.label.excess}",
         horizon=config.label.horizon,
@@ -171,6 +170,7 @@ def _manifest(config: Config, store: Store, data: alpha.AlphaData) -> Manifest:
         data={**store.versions(tables), f"bars/{asset_class}": data.build.bars_version},
         trained=(str(days[labelled[0]]), str(days[labelled[-1]])) if len(labelled) else ("", ""),
         store=config.data.store,
+        expressions=config.features.expressions,
     )
 
 
@@ -193,7 +193,7 @@ def _record_settings(config: Config, store: Store, data: alpha.AlphaData, manife
         rows = len(data.matrix.session) if name == f"bars/{manifest.asset_class}" else None
         run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
     run.environment()
-    known = catalogue(manifest.asset_class)
+    known, _ = alpha.factors_of(config)
     run.frame(
         "factors.json",
         pl.DataFrame(

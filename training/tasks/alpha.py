@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from features.catalogue import Catalogue, catalogue
 from features.check import simulation, survivorship
-from features.factor import select
+from features.inputs import available
 from features.materialise import BuildReport
 from features.matrix import matrix
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Matrix, Panels
+from features.plan import plan
 from features.store import Store
 from features.universe import Universe
 from training.config import Config
@@ -88,10 +90,23 @@ class Judgement:
         return out | {f"top_k/{k}": v for k, v in self.portfolio.summary.items()}
 
 
+def factors_of(config: Config) -> tuple[Catalogue, tuple[str, ...]]:
+    """The catalogue with the config's own expressions, and the names of the factors that it asks for."""
+    asked = config.features.model_dump()
+    known = catalogue(config.data.asset_class).with_expressions(asked.pop("expressions"))
+    return known, known.select(**asked)
+
+
 def require(config: Config, store: Store) -> None:
-    """Refuse at once, before anything is made, factors that are not known and a store without bars."""
-    select(config.data.asset_class, **config.features.model_dump())
+    """Refuse at once, before anything is made: unknown factors, factors that look ahead, bars that give none."""
+    known, names = factors_of(config)
     store.version(f"bars/{config.data.asset_class}")
+    whole = plan(known, names, available(store, config.data.asset_class))
+    if not whole.wanted:
+        why = [f"{name} {reason}" for name, reason in whole.absent.items()]
+        raise DataError(
+            "features", "a factor must be computable from the store's bars", "none", help="; ".join(why[:3]) + "."
+        )
 
 
 def prepare(
@@ -99,12 +114,14 @@ def prepare(
 ) -> AlphaData:
     """Steps 3 to 7: factors materialised and stacked, quotes read, labels made, sessions split."""
     data = config.data
-    names = select(data.asset_class, **config.features.model_dump())
+    known, names = factors_of(config)
     settings = Universe(**data.universe.model_dump())
-    stacked, universe, build = matrix(
-        store, data.asset_class, names, data.start, data.end, settings, say=say, progress=progress
-    )
-    notes = [*_warnings(store, data.asset_class), *(f"{name} left out: {why}" for name, why in build.absent.items())]
+    stacked, universe, build = matrix(store, known, names, data.start, data.end, settings, say=say, progress=progress)
+    notes = [
+        *_warnings(store, data.asset_class),
+        *known.notes(),
+        *(f"{name} left out: {why}" for name, why in build.absent.items()),
+    ]
     quotes = _quotes(store, data.asset_class, stacked, build.bars_version)
     benchmark = _benchmark(config, store, stacked, notes)
     delisted = _delisted(store, data.asset_class, stacked, quotes)
