@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from features.limits import limit_prices
-from features.panel import Float64Array, Panels
+from features.panel import Float64Array, Panels, SessionArray
 
 SESSIONS, ASSETS = 620, 60
 _BOARDS = np.array([0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 2.0, 0.0])
 _WIDTHS = np.array([0.10, 0.20, 0.20, 0.30])
+# The first days of May and of October.
+_HOLIDAYS = [np.datetime64(f"{year}-{day}") for year in range(2021, 2031) for day in ("05-01", "05-02", "05-03")] + [
+    np.datetime64(f"{year}-10-{day:02d}") for year in range(2021, 2031) for day in range(1, 8)
+]
 
 
 def stock_market(sessions: int = SESSIONS, assets: int = ASSETS, seed: int = 7) -> Panels:
@@ -35,8 +39,22 @@ def stock_market(sessions: int = SESSIONS, assets: int = ASSETS, seed: int = 7) 
         "board": board,
         "industry": (np.arange(assets) % 7).astype(np.float64)[None, :],
     }
-    days = np.busday_offset(np.datetime64("2021-01-04"), np.arange(sessions)).astype("datetime64[D]")
-    return Panels(days, np.array([f"{600000 + i}.XSHG" for i in range(assets)]), {**masked, **facts})
+    days = np.busday_offset(np.datetime64("2021-01-04"), np.arange(sessions + 1), holidays=_HOLIDAYS)
+    facts |= _of_the_days(days.astype("datetime64[D]"))
+    return Panels(days[:-1], np.array([f"{600000 + i}.XSHG" for i in range(assets)]), {**masked, **facts})
+
+
+def _of_the_days(days: SessionArray) -> dict[str, Float64Array]:
+    """Facts of each session but the last, from its date and that of the one behind it."""
+    dates, behind = [d.item() for d in days[:-1]], [d.item() for d in days[1:]]
+    pairs = list(zip(dates, behind, strict=True))
+    facts = {
+        "weekday": [d.isoweekday() for d in dates],
+        "month": [d.month for d in dates],
+        "month_end": [d.month != e.month for d, e in pairs],
+        "before_holiday": [(e - d).days > (3 if d.isoweekday() == 5 else 1) for d, e in pairs],
+    }
+    return {name: np.array(fact, dtype=np.float64)[:, None] for name, fact in facts.items()}
 
 
 def _life(shape: tuple[int, int], rng: np.random.Generator) -> tuple[Float64Array, Float64Array]:

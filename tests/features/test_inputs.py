@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from features.inputs import available, read_inputs
+from features.sessions import exchange_calendar
 from features.store import Store
 from tests.small_market import bars, calendar, reference, sessions, small_store
 
@@ -53,6 +55,39 @@ def test_lookback_rows_come_before_the_start(store: Store) -> None:
     panels = read_inputs(store, "CS", ("close",), DAYS[50], DAYS[60], lookback=20)
     assert panels.first == 20
     assert panels.sessions[panels.first] == DAYS[50]
+
+
+def test_the_calendar_tells_ahead_which_sessions_end_a_month_or_go_before_a_holiday(tmp_path: Path) -> None:
+    store = small_store(tmp_path)
+    facts = read_inputs(store, "CS", ("weekday", "month", "month_end", "before_holiday"), DAYS[0], DAYS[-1])
+    days = pl.Series(DAYS).cast(pl.Date).to_list()
+    assert facts["weekday"][:, 0].tolist() == [day.isoweekday() for day in days]
+    assert facts["month"][:, 0].tolist() == [day.month for day in days]
+    ends = [later.month != day.month for day, later in itertools.pairwise(days)]
+    assert facts["month_end"][:-1, 0].tolist() == ends
+    rests = [(later - day).days > (3 if day.isoweekday() == 5 else 1) for day, later in itertools.pairwise(days)]
+    assert facts["before_holiday"][:-1, 0].tolist() == rests
+    for last in (40, 77, 149):
+        cut = read_inputs(store, "CS", ("month_end", "before_holiday"), DAYS[0], DAYS[last])
+        for name in ("month_end", "before_holiday"):
+            np.testing.assert_array_equal(cut[name], facts[name][: last + 1])
+
+
+def test_holidays_are_those_of_the_exchange(tmp_path: Path) -> None:
+    days = exchange_calendar("2024-09-01", "2024-10-31")
+    store = Store(tmp_path)
+    store.upsert("reference/calendar", pl.DataFrame({"date": days.sessions}).cast({"date": pl.Date}), keys=("date",))
+    rows = {"order_book_id": "600000.XSHG", "close": 10.0, "volume": 1e6}
+    store.upsert("bars/CS", pl.DataFrame({"date": days.sessions}).cast({"date": pl.Date}).with_columns(**rows_of(rows)))
+    facts = read_inputs(store, "CS", ("before_holiday", "month_end"), days.sessions[0], days.sessions[-1])
+    before = days.sessions[facts["before_holiday"][:, 0] > 0].astype(str).tolist()
+    # Mid-autumn from Monday the 16th to Tuesday the 17th, then the national holidays.
+    assert before == ["2024-09-13", "2024-09-30"]
+    assert days.sessions[facts["month_end"][:, 0] > 0].astype(str).tolist() == ["2024-09-30", "2024-10-31"]
+
+
+def rows_of(cells: dict[str, object]) -> dict[str, pl.Expr]:
+    return {name: pl.lit(value) for name, value in cells.items()}
 
 
 def test_boards_come_from_the_code(store: Store) -> None:

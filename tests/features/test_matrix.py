@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.factor import select
+from features.catalogue import catalogue
 from features.matrix import matrix
 from features.panel import DataError
 from features.store import Store
@@ -16,7 +16,7 @@ from features.universe import Universe
 from tests.small_market import bars, sessions, small_store
 
 DAYS = sessions(150)
-NAMES = select("CS", sets=("stock_core",))
+NAMES = catalogue("CS").select(sets=("stock_core",))
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +25,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_the_row_of_a_session_alone_is_the_row_of_the_whole(store: Store, tmp_path: Path) -> None:
-    whole, _, _ = matrix(store, "CS", NAMES)
+    whole, _, _ = matrix(store, catalogue("CS"), NAMES)
     other = small_store(tmp_path, bars().filter(pl.col("date") <= DAYS[148]))
-    matrix(other, "CS", NAMES)
+    matrix(other, catalogue("CS"), NAMES)
     other.upsert("bars/CS", bars())
-    alone, _, _ = matrix(other, "CS", NAMES, start=DAYS[149], end=DAYS[149])
+    alone, _, _ = matrix(other, catalogue("CS"), NAMES, start=DAYS[149], end=DAYS[149])
     last = whole.take(whole.session == 149)
     assert whole.assets[last.asset].tolist() == alone.assets[alone.asset].tolist()
     np.testing.assert_array_equal(last.values, alone.values)
 
 
 def test_rows_are_the_universe_sorted_by_session_then_asset(store: Store) -> None:
-    found, universe, _ = matrix(store, "CS", NAMES[:3])
+    found, universe, _ = matrix(store, catalogue("CS"), NAMES[:3])
     session, asset = np.nonzero(universe)
     np.testing.assert_array_equal(found.session, session)
     np.testing.assert_array_equal(found.asset, asset)
@@ -44,7 +44,7 @@ def test_rows_are_the_universe_sorted_by_session_then_asset(store: Store) -> Non
 
 def test_the_settings_of_the_universe_bound_it(store: Store) -> None:
     settings = Universe(min_listed=100, min_turnover=4.5e7)
-    found, _, _ = matrix(store, "CS", ("cs_turnover20",), universe=settings)
+    found, _, _ = matrix(store, catalogue("CS"), ("cs_turnover20",), universe=settings)
     assert found.values.min() >= 4.5e7
     late = list(found.assets).index("600001.XSHG")
     assert found.session[found.asset == late].min() >= 40 + 99
@@ -53,18 +53,18 @@ def test_the_settings_of_the_universe_bound_it(store: Store) -> None:
 def test_special_treatment_names_are_left_out_on_their_days(tmp_path: Path) -> None:
     special = (pl.col("order_book_id") == "600003.XSHG") & (pl.col("date") >= DAYS[100])
     store = small_store(tmp_path, bars().with_columns(is_st=special))
-    found, _, _ = matrix(store, "CS", ("cs_ret_1d",))
+    found, _, _ = matrix(store, catalogue("CS"), ("cs_ret_1d",))
     column = list(found.assets).index("600003.XSHG")
     assert found.session[found.asset == column].max() == 99
-    kept, _, _ = matrix(store, "CS", ("cs_ret_1d",), universe=Universe(exclude_st=False))
+    kept, _, _ = matrix(store, catalogue("CS"), ("cs_ret_1d",), universe=Universe(exclude_st=False))
     assert kept.session[kept.asset == column].max() > 99
 
 
 def test_an_empty_universe_is_refused_with_a_cure(store: Store) -> None:
     with pytest.raises(DataError, match=r"universe of CS: it must hold an asset.*\n.*min_turnover"):
-        matrix(store, "CS", ("cs_ret_1d",), universe=Universe(min_turnover=1e12))
+        matrix(store, catalogue("CS"), ("cs_ret_1d",), universe=Universe(min_turnover=1e12))
 
 
 def test_a_market_series_is_no_column(store: Store) -> None:
     with pytest.raises(DataError, match="cs_market_return: a column of the matrix must differ from asset to asset"):
-        matrix(store, "CS", ("cs_market_return",))
+        matrix(store, catalogue("CS"), ("cs_market_return",))

@@ -6,6 +6,7 @@ import datetime as dt
 
 import numpy as np
 import pytest
+from exchange_calendars.exchange_calendar_xshg import XSHGExchangeCalendar
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from features.sessions import (
     Calendar,
     as_day,
     exchange_calendar,
+    following,
     nth_weekday,
     weekday,
 )
@@ -166,3 +168,26 @@ def test_the_nth_weekday_is_the_nth_of_a_walk_over_the_month(year, month, which,
     walked = [day for day in days if day.weekday() == which][n - 1]
     assert nth_weekday(year, month, which, n).astype(object) == walked
     assert weekday(np.datetime64(walked)) == which
+
+
+@pytest.mark.parametrize(
+    ("session", "after"),
+    [
+        ("2024-02-08", "2024-02-19"),
+        ("2024-09-30", "2024-10-08"),
+        ("2024-12-31", "2025-01-02"),
+        ("2024-03-05", "2024-03-06"),
+    ],
+)
+def test_behind_the_known_calendar_the_exchange_knows_the_session_that_follows(session, after) -> None:
+    day = np.datetime64(session)
+    known = exchange_calendar(day - np.timedelta64(40, "D"), day)
+    assert following(known, day) == np.datetime64(after)
+
+
+def test_sessions_follow_up_to_the_last_one_that_the_exchange_has_published() -> None:
+    end = np.datetime64(XSHGExchangeCalendar.bound_max().date())
+    *_, before, last = exchange_calendar(end - np.timedelta64(20, "D"), end).sessions
+    assert following(exchange_calendar(before - np.timedelta64(5, "D"), before), before) == last
+    with pytest.raises(DataError, match="Ingest the vendor's calendar"):
+        following(exchange_calendar(last - np.timedelta64(5, "D"), last), last)

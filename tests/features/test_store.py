@@ -363,3 +363,14 @@ def test_a_lock_is_held_within_itself_and_shuts_out_others(store: Store) -> None
         assert not entered.wait(0.3)
     thread.join(10)
     assert entered.is_set()
+
+
+def test_the_assets_of_a_table_are_those_of_the_version(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows = pl.DataFrame({"date": [dt.date(2024, 3, 4)] * 2, "order_book_id": ["B", "A"], "close": [1.0, 2.0]})
+    store.upsert("bars/CS", rows)
+    first = store.version("bars/CS")
+    assert store.assets("bars/CS") == ["A", "B"]
+    store.upsert("bars/CS", rows.with_columns(order_book_id=pl.Series(["C", "D"])))
+    assert store.assets("bars/CS") == ["A", "B", "C", "D"]
+    assert store.assets("bars/CS", first) == ["A", "B"]

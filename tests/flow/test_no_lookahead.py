@@ -12,8 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.factor import catalogue
-from features.factor import stored as stored_factors
+from features.catalogue import catalogue
 from features.materialise import materialise
 from features.matrix import matrix
 from features.sources.simulator import PLANTED, Simulation
@@ -25,7 +24,7 @@ from training.tasks import alpha
 STOCKS, SESSIONS, SEED = 80, 400, 5
 # Trades are counted from session 259 on (2021-06-25): one decision before, two after.
 DECISIONS = (230, 300, 391)
-FACTORS = stored_factors("CS")
+FACTORS = catalogue("CS").stored()
 SETTINGS = config(
     "alpha_linear",
     "split.train=150",
@@ -45,7 +44,7 @@ def prepared(store: Store) -> alpha.AlphaData:
 
 def table(store: Store, until: np.datetime64) -> pl.DataFrame:
     """Every stored factor up to a session, as its bits: equal bits are equal values, gaps included."""
-    materialise(store, "CS", FACTORS)
+    materialise(store, catalogue("CS"), FACTORS)
     rows = store.scan("factors/CS").filter(pl.col("date") <= until.astype(object)).sort(KEYS).collect()
     return rows.select(*KEYS, *(pl.col(name).fill_null(np.nan).reinterpret(signed=False) for name in FACTORS))
 
@@ -100,7 +99,7 @@ def test_scores_at_the_decision_are_bit_for_bit_the_same(
     scores = {}
     for store in (whole, other):
         universe = Universe(**SETTINGS.data.universe.model_dump())
-        rows, _, _ = matrix(store, "CS", scorer.columns, day, day, universe)
+        rows, _, _ = matrix(store, catalogue("CS"), scorer.columns, day, day, universe)
         assert rows.columns == scorer.columns
         scores[store] = dict(zip(rows.assets[rows.asset], scorer.score(rows.values, rows.session), strict=True))
     assert len(scores[whole]) > 40

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from features.factor import Family, catalogue, compute, plan
+from features.catalogue import catalogue
+from features.factor import Family
 from features.factors import price_volume
+from features.plan import compute, plan
 from tests.features.synthetic_market import stock_market
 
 MARKET = stock_market()
@@ -22,7 +24,7 @@ FAMILIES = [f for f in vars(price_volume).values() if isinstance(f, Family)]
 @pytest.fixture(scope="module")
 def got() -> dict[str, np.ndarray]:
     names = [n for n, f in catalogue("CS").items() if f.stored]
-    panels, _ = compute(plan("CS", names, MARKET.values), MARKET)
+    panels, _ = compute(plan(catalogue("CS"), names, MARKET.values), MARKET)
     return panels.values  # noqa: PD011
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from features.factor import catalogue, compute, plan
+from features.catalogue import catalogue
+from features.plan import compute, plan
 from tests.features.synthetic_market import stock_market
 
 MARKET = stock_market()
@@ -20,7 +21,7 @@ FITTED = (130, 152, 200, 251, 350, 433, 520, T - 1)
 @pytest.fixture(scope="module")
 def got() -> dict[str, np.ndarray]:
     names = [n for n, f in catalogue("CS").items() if f.stored]
-    panels, _ = compute(plan("CS", names, MARKET.values), MARKET)
+    panels, _ = compute(plan(catalogue("CS"), names, MARKET.values), MARKET)
     return panels.values
 
 
@@ -159,7 +160,7 @@ def test_the_states_compare_with_medians_of_a_year(got, days):
 def test_clustering_is_the_excess_share_of_the_top_bucket(bucket, days):
     given = {k: v for k, v in MARKET.values.items() if bucket == "industry" or k != "industry"}
     panels = type(MARKET)(MARKET.sessions, MARKET.assets, given)
-    value, _ = compute(plan("CS", ["cs_limit_down_clustering"], given), panels)
+    value, _ = compute(plan(catalogue("CS"), ["cs_limit_down_clustering"], given), panels)
     checked = 0
     for t, day in enumerate(days):
         hits = day.at_bottom & day.bound

@@ -60,7 +60,7 @@ def beta(_: float, y: Float64Array, x: Float64Array) -> float:
 
 
 def corr(_: float, y: Float64Array, x: Float64Array) -> float:
-    return float(np.corrcoef(y, x)[0, 1]) if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan
+    return float(np.corrcoef(y, x)[0, 1]) if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan
 
 
 def resid_std(_: float, y: Float64Array, x: Float64Array) -> float:
@@ -198,7 +198,7 @@ def test_a_cross_sectional_residual_is_that_of_the_normal_equations():
     dummies = [(group == g).astype(float) for g in range(2)]
     y = 1e-10 * size + group + rng.standard_normal((4, 40))
     y[0, :5] = np.nan
-    got = ops.cs_residual(y, [size, *dummies], np.ones((4, 40)))
+    got = ops.cs_residual(y, size, *dummies, universe=np.ones((4, 40)))
     for t in range(4):
         rows = np.isfinite(y[t])
         x = np.column_stack([np.ones(40), size[t] / 1e9, *(d[t] for d in dummies)])[rows]

@@ -15,7 +15,7 @@ import pytest
 import features.materialise
 import serving.bring
 import serving.demo
-from features.factor import catalogue
+from features.catalogue import catalogue
 from features.store import Store
 from models.base import FitError
 from serving import cli
@@ -99,6 +99,8 @@ def test_every_verb_has_an_example_that_it_understands(daybar: Daybar, verb: str
         (("check", "--asset-class", "cs"), "'cs' is not one of 'CS', 'ETF', 'INDX', 'Future', 'Option'"),
         (("factors", "cs_ret_2d"), "Did you mean cs_ret_1d"),
         (("factors", "--set", "stock"), "factor set stock: it must be one of CS's"),
+        (("factors", "alpha158_cor20"), "Did you mean alpha158_cor"),
+        (("check", "lookahed"), "No such command 'lookahed'"),
         (("factors", "--asset-class", "INDX"), "factors of INDX: the class must have factors; found none"),
         (("build", "--asset-class", "ETF"), "factors of ETF: the class must have factors; found none"),
         (("train", "nope.yaml"), "nope.yaml: it must be a readable UTF-8 file"),
@@ -181,6 +183,28 @@ def test_a_build_of_a_config_builds_its_factors_in_its_store(daybar: Daybar) -> 
     columns = store.scan("factors/CS").collect_schema().names()
     assert {"cs_ret_1d", "cs_f_roc_5"} <= set(columns)
     assert "cs_f_roc_10" not in columns
+
+
+def test_a_config_of_alpha158_and_expressions_is_built_and_proved(daybar: Daybar) -> None:
+    store = small_store(Path("store"))
+    config = ROOT / "configs" / "alpha158_xgb.yaml"
+    code, out, _ = daybar("build", config)
+    assert code == 0
+    assert "built 160 factors on 150 sessions" in out
+    columns = set(store.scan("factors/CS").collect_schema().names())
+    assert {"alpha158_kmid", "alpha158_corr20", "amihud_20", "range_20"} <= columns
+    code, out, _ = daybar("check", "lookahead", config)
+    assert code == 0
+    assert out.endswith("160 factors checked on 150 sessions of 12 assets: none looks ahead\n")
+
+
+def test_factors_lists_a_set_and_shows_the_card_of_an_expression(daybar: Daybar) -> None:
+    small_store(Path("store"))
+    code, out, _ = daybar("factors", "--set", "alpha158")
+    assert (code, len(out.splitlines())) == (0, 160)
+    code, out, _ = daybar("factors", "alpha158_corr20")
+    assert code == 0
+    assert "The expression Corr($close, Log($volume+1), 20)." in out
 
 
 def test_a_build_tells_how_far_it_is(daybar: Daybar, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,20 +6,16 @@ import dataclasses
 import datetime as dt
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-from exchange_calendars.exchange_calendar_xshg import XSHGExchangeCalendar
 from polars.testing import assert_frame_equal
 
-import features.factor
-import features.matrix
-from features.factor import catalogue
+import serving.predict
+from features.catalogue import Catalogue, catalogue
 from features.matrix import matrix
 from features.panel import ConfigError, DataError
-from features.sessions import exchange_calendar
 from features.store import Store
-from serving.predict import _next_session, predict
+from serving.predict import predict
 from training.fit import Scorer
 from training.manifest import Manifest
 from training.tracking import Tracking
@@ -37,7 +33,7 @@ def whole(home: Path, store: Store, model: str) -> pl.DataFrame:
     """Every session's scores at once, as training sees them."""
     ref = Tracking(home).resolve(model)
     scorer, manifest = Scorer.load(ref.folder), Manifest.load(ref.folder)
-    table, _, _ = matrix(store, "CS", scorer.columns, universe=manifest.tradable)
+    table, _, _ = matrix(store, catalogue("CS"), scorer.columns, universe=manifest.tradable)
     score = scorer.score(table.values, table.session)
     days = pl.Series(table.sessions[table.session]).cast(pl.Date)
     return pl.DataFrame({"asof": days, "asset": table.assets[table.asset], "score": score})
@@ -124,7 +120,7 @@ def test_a_factor_whose_definition_changed_is_refused_with_both_hashes(
         return 2 * (close - low) / (high - low)
 
     changed = dataclasses.replace(known["cs_f_clv_5"], function=doubled)
-    monkeypatch.setattr(features.factor, "catalogue", lambda asset_class: known | {"cs_f_clv_5": changed})
+    monkeypatch.setattr(serving.predict, "catalogue", lambda _: Catalogue("CS", known | {"cs_f_clv_5": changed}, {}))
     then = Manifest.load(Tracking(demo_home).resolve(LINEAR).folder).factors
     version = store.version("factors/CS")
     with pytest.raises(DataError) as caught:
@@ -144,8 +140,7 @@ def test_a_factor_that_the_code_no_longer_has_is_refused(
     demo_home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {name: factor for name, factor in catalogue("CS").items() if name != "cs_f_clv_5"}
-    for module in (features.factor, features.matrix):
-        monkeypatch.setattr(module, "catalogue", lambda asset_class: known)
+    monkeypatch.setattr(serving.predict, "catalogue", lambda _: Catalogue("CS", known, {}))
     with pytest.raises(DataError, match=r"first at cs_f_clv_5: [0-9a-f]{12} then, not computable now"):
         predict(demo_home, store, LINEAR)
 
@@ -181,35 +176,3 @@ def test_a_refusal_says_whose_mistake_it_is(demo_home: Path, store: Store, model
     with pytest.raises(kind) as caught:
         predict(demo_home, store, model, asof)
     assert says in str(caught.value)
-
-
-def calendar_until(root: Path, day: np.datetime64) -> Store:
-    """A store whose ingested calendar ends on the day."""
-    store = Store(root)
-    days = pl.DataFrame({"date": exchange_calendar(day - np.timedelta64(40, "D"), day).sessions}).with_columns(
-        pl.col("date").cast(pl.Date)
-    )
-    store.upsert("reference/calendar", days, keys=("date",))
-    return store
-
-
-@pytest.mark.parametrize(
-    ("session", "after"),
-    [
-        ("2024-02-08", "2024-02-19"),
-        ("2024-09-30", "2024-10-08"),
-        ("2024-12-31", "2025-01-02"),
-        ("2024-03-05", "2024-03-06"),
-    ],
-)
-def test_behind_the_ingested_calendar_the_exchange_knows_the_next_session(tmp_path: Path, session, after) -> None:
-    store = calendar_until(tmp_path, np.datetime64(session))
-    assert _next_session(store, np.datetime64(session)) == np.datetime64(after)
-
-
-def test_up_to_the_last_session_that_the_exchange_has_published(tmp_path: Path) -> None:
-    end = np.datetime64(XSHGExchangeCalendar.bound_max().date())
-    *_, before, last = exchange_calendar(end - np.timedelta64(20, "D"), end).sessions
-    assert _next_session(calendar_until(tmp_path / "one", before), before) == last
-    with pytest.raises(DataError, match="Ingest the vendor's calendar"):
-        _next_session(calendar_until(tmp_path / "two", last), last)

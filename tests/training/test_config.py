@@ -161,6 +161,59 @@ def test_settings_that_contradict_each_other_are_refused(config_file, overrides,
     assert must in refused(config_file(MINIMAL), *overrides).must
 
 
+EXPRESSIONS = """
+features:
+  sets: []
+  expressions:
+    mom_20: close / lag(close, 20) - 1
+    qlib_dev: "Mean($close, 20)/$close-1"
+    falling: -ts_rank(close, 5)
+    both_ways: >-
+      if_else(close >= open,
+              high, low) / close
+    量比: "volume / ts_mean(volume, 5)"
+"""
+
+
+def test_expressions_are_read_as_they_are_written_and_are_factors_enough(config_file):
+    config = load(config_file(MINIMAL + EXPRESSIONS))
+    assert config.features.expressions == {
+        "mom_20": "close / lag(close, 20) - 1",
+        "qlib_dev": "Mean($close, 20)/$close-1",
+        "falling": "-ts_rank(close, 5)",
+        "both_ways": "if_else(close >= open,\n        high, low) / close",
+        "量比": "volume / ts_mean(volume, 5)",
+    }
+    again = load(config_file(config.dump()))
+    assert again == config
+    assert again.hash == config.hash
+
+
+@pytest.mark.parametrize("text", ["Mean($close, 20)/$close-1", "close >= open", "-close", "if_else(a == 1, b, c)"])
+def test_an_expression_is_set_from_the_command_line_and_moves_the_hash(config_file, text):
+    path = config_file(MINIMAL + EXPRESSIONS)
+    config = load(path, [f"features.expressions.mom_20={text}"])
+    assert config.features.expressions["mom_20"] == text
+    assert list(config.features.expressions) == list(load(path).features.expressions)
+    assert config.hash != load(path).hash
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "found", "cure"),
+    [
+        ("{a: 3}", "features.expressions.a", "3 (a number)", "quote it: '3'"),
+        ("{a: }", "features.expressions.a", "None (null)", "quote the expression: inside { } a comma ends"),
+        ("{a: Mean($close, 2)}", "features.expressions.2)", "None (null)", "quote the expression: inside { } a comma"),
+        ("[close]", "features.expressions", "('close',) (a list)", ""),
+    ],
+)
+def test_what_is_no_expression_is_refused_with_its_line(config_file, text, path, found, cure):
+    error = refused(config_file(MINIMAL + f"features:\n  expressions: {text}\n"))
+    assert error.who.endswith(f"run.yaml:5 {path}")
+    assert error.found == found
+    assert error.help.startswith(cure)
+
+
 def test_a_repeated_key_is_refused_with_both_lines(config_file):
     error = refused(config_file(MINIMAL + "label:\n  horizon: 5\n  entry: next_open\n  horizon: 10\n"))
     assert ":7 label" in error.who

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from mlflow.entities import Run
 
+from features.catalogue import catalogue
 from features.matrix import matrix
 from features.panel import DataError
 from features.store import Store
@@ -185,7 +186,7 @@ def test_its_model_is_registered_with_what_it_learnt_from(client, run: Run, ref:
 def test_its_model_loads_without_pickle_and_scores_as_the_scorer(demo_home: Path, ref: ModelRef) -> None:
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     scorer = Scorer.load(ref.folder)
-    table, _, _ = matrix(Store(demo_home / "store"), "CS", scorer.columns, "2021-12-01", "2021-12-10")
+    table, _, _ = matrix(Store(demo_home / "store"), catalogue("CS"), scorer.columns, "2021-12-01", "2021-12-10")
     frame = pd.DataFrame(table.values, columns=list(table.columns))
     frame["session"] = table.sessions[table.session].astype(str)
     served = mlflow.pyfunc.load_model(str(ref.folder.parents[1])).predict(frame)

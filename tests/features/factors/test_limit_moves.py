@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.factor import compute, plan
+from features.catalogue import catalogue
 from features.factors import limit_moves
 from features.panel import Panels
+from features.plan import compute, plan
 
 NAN = np.nan
 
@@ -28,7 +29,7 @@ def days(close: np.ndarray, up: np.ndarray, listed: int = 500) -> Panels:
 
 
 def computed(name: str, panels: Panels) -> np.ndarray:
-    return compute(plan("CS", [name], panels.values), panels)[0][name]
+    return compute(plan(catalogue("CS"), [name], panels.values), panels)[0][name]
 
 
 @pytest.mark.parametrize(("close", "hit"), [(11.06, 1), (11.0551, 1), (11.05, 0), (NAN, NAN)])

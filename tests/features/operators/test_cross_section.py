@@ -70,7 +70,7 @@ def test_winsorising_pulls_in_the_tails_and_leaves_the_rest():
 def test_residuals_are_orthogonal_to_what_explains_them():
     rng = np.random.default_rng(3)
     y, size = rng.standard_normal((3, 50)), rng.standard_normal((3, 50))
-    residual = ops.cs_residual(y, [size], np.ones(y.shape))
+    residual = ops.cs_residual(y, size, universe=np.ones(y.shape))
     np.testing.assert_allclose(residual.sum(axis=1), 0.0, atol=1e-12)
     np.testing.assert_allclose((residual * size).sum(axis=1), 0.0, atol=1e-12)
 
@@ -79,24 +79,24 @@ def test_residuals_do_not_depend_on_units_or_on_regressors_that_say_nothing_new(
     rng = np.random.default_rng(4)
     y, cap = rng.standard_normal((3, 50)), rng.lognormal(23, 1, (3, 50))
     boards = [np.tile((np.arange(50) % 3 == b).astype(float), (3, 1)) for b in range(4)]  # all of them, one empty
-    plain = ops.cs_residual(y, [cap / 1e10, *boards[:2]], np.ones(y.shape))
+    plain = ops.cs_residual(y, cap / 1e10, *boards[:2], universe=np.ones(y.shape))
     assert plain.std() < y.std()
     for same in ([cap, *boards], [cap, *boards[:2], 0.1 + 0 * cap], [1e-30 * cap, 1e30 * boards[0], *boards[1:]]):
-        np.testing.assert_allclose(ops.cs_residual(y, same, np.ones(y.shape)), plain, atol=1e-10)
+        np.testing.assert_allclose(ops.cs_residual(y, *same, universe=np.ones(y.shape)), plain, atol=1e-10)
 
 
 def test_residuals_need_twice_as_many_rows_as_coefficients():
     y = np.arange(8.0)[None] ** 2
     x = np.arange(8.0)[None]
     x[0, 4:] = NAN
-    assert np.isfinite(ops.cs_residual(y, [x], np.ones(y.shape))).sum() == 4
+    assert np.isfinite(ops.cs_residual(y, x, universe=np.ones(y.shape))).sum() == 4
     x[0, 3] = np.inf
-    assert np.isnan(ops.cs_residual(y, [x], np.ones(y.shape))).all()
+    assert np.isnan(ops.cs_residual(y, x, universe=np.ones(y.shape))).all()
 
 
 def test_without_regressors_the_residual_is_the_distance_from_the_mean():
     y = np.array([[1.0, 2.0, 6.0, NAN, NAN, NAN]])
-    np.testing.assert_allclose(ops.cs_residual(y, [], EVERYONE), [[-2.0, -1.0, 3.0, NAN, NAN, NAN]])
+    np.testing.assert_allclose(ops.cs_residual(y, universe=EVERYONE), [[-2.0, -1.0, 3.0, NAN, NAN, NAN]])
 
 
 def test_an_empty_session_gives_missing_values_and_a_count_of_nought():
@@ -105,4 +105,4 @@ def test_an_empty_session_gives_missing_values_and_a_count_of_nought():
     for operator in (ops.cs_rank, ops.cs_normal, ops.cs_zscore, ops.cs_winsor, ops.cs_mean, ops.cs_median):
         assert np.isnan(operator(x, nobody)).all()
     assert ops.cs_count(x, nobody) == 0.0
-    assert np.isnan(ops.cs_residual(x, [x], nobody)).all()
+    assert np.isnan(ops.cs_residual(x, x, universe=nobody)).all()

@@ -17,28 +17,47 @@ from features.panel import Float64Array
 T, N, CUT = 90, 7, 60
 WINDOW = 12
 SETTINGS = {
+    "alpha": 0.3,
+    "a": 0.5,
     "n": WINDOW,
     "w": WINDOW,
     "least": 5,
     "k": 5.0,
+    "q": 0.3,
+    "share": 0.3,
     "span": 15,
     "gap": 3,
     "decay": 0.94,
     "start": 4,
     "state": None,
 }
-PANELS = {"x", "y", "open_", "high", "low", "close", "prev_close", "condition", "valid", "universe", "regressors"}
+PANELS = {"x", "y", "by", "open_", "high", "low", "close", "prev_close", "condition", "valid", "universe", "regressors"}
+PANELS |= {"group"}
 # What an operator gives where nothing is known, if it is not NaN.
 OF_NOTHING = {"cs_count": 0.0, "ts_count": 0.0, "adjustment": 1.0, "sessions_since_gap": 0.0}
 # Rows an operator looks back beyond t; those that carry a state from the beginning look back for ever.
 REACH = {"consecutive": 2 * WINDOW + 20, "run_length": 15}
-FOR_EVER = {"ewma", "previous_valid", "adjustment", "sessions_since_gap"}
+# The exponential means look back beyond the panel here; test_trends.py holds them to what they declare.
+FOR_EVER = {"ewma", "previous_valid", "adjustment", "sessions_since_gap", "ts_ema", "ts_ema_alpha"}
 # Formulas of a row's cells, in numpy: an infinity in gives something that is not finite, which the engine makes NaN.
-FORMULAS = {"corwin_schultz", "flag", "garman_klass", "parkinson", "rogers_satchell"}
+FORMULAS = {
+    "abdi_ranaldo",
+    "corwin_schultz",
+    "flag",
+    "garman_klass",
+    "if_else",
+    "parkinson",
+    "rogers_satchell",
+    "signed_power",
+}
 # Of one series, not of a panel of assets.
 SERIES = {"rolling_ols"}
 
-FUNCTIONS = [name for name in operators.__all__ if inspect.isfunction(getattr(operators, name))]
+FUNCTIONS = [
+    name
+    for name in operators.__all__
+    if callable(getattr(operators, name)) and not inspect.isclass(getattr(operators, name))
+]
 every = pytest.mark.parametrize("name", FUNCTIONS)
 every_of_assets = pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in SERIES])
 
@@ -63,18 +82,32 @@ def market(t: int = T, n: int = N, seed: int = 0) -> dict[str, Any]:
         panel[: t // 4, -1] = np.nan
         panel[t // 3 : t // 3 + 6, 0] = np.nan
     condition = np.where(np.isnan(x), np.nan, x > -0.8)
-    given = {"x": x, "y": y, "close": close, "prev_close": close * (1 + 0.01 * (rng.random((t, n)) < 0.1))}
+    given = {"x": x, "y": y, "by": y, "close": close, "prev_close": close * (1 + 0.01 * (rng.random((t, n)) < 0.1))}
     high, low = (close * np.exp(side * 0.02 * rng.random((t, n))) for side in (1, -1))
     given |= {"high": high, "low": low, "open_": low + (high - low) * rng.random((t, n))}
     given |= {"condition": condition, "valid": ~np.isnan(x), "universe": rng.random((t, n)) < 0.9}
-    return given | {"regressors": [rng.standard_normal((t, n))]}
+    group = np.where(rng.random((t, n)) < 0.05, np.nan, np.arange(n) % 2 + 7.0)
+    return given | {"group": group, "regressors": [rng.standard_normal((t, n))]}
+
+
+def arguments(name: str, known: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What the operator is called with: a list goes to the parameter that takes any number of panels."""
+    in_a_row: list[Any] = []
+    by_name = {p: known[p] for p in parameters(name)}
+    for p in inspect.signature(getattr(operators, name)).parameters.values():
+        if p.kind is p.VAR_POSITIONAL:
+            in_a_row.extend(known[p.name] if isinstance(known.get(p.name), list) else ())
+        elif p.kind is not p.KEYWORD_ONLY:
+            in_a_row.append(by_name.pop(p.name))
+    return in_a_row, by_name
 
 
 def called(name: str, given: dict[str, Any], **settings: float | None) -> Float64Array:
     if name in SERIES:
         given = changed(given, lambda v: v[:, :1])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # as the engine calls them
-        result = getattr(operators, name)(**{p: (given | SETTINGS | settings)[p] for p in parameters(name)})
+        in_a_row, by_name = arguments(name, given | SETTINGS | settings)
+        result = getattr(operators, name)(*in_a_row, **by_name)
     if dataclasses.is_dataclass(result):
         return np.hstack([getattr(result, part.name) for part in dataclasses.fields(result)])
     return result[0] if isinstance(result, tuple) else result
@@ -157,7 +190,7 @@ def test_one_asset_alone_is_as_in_the_panel_over_time(name: str):
     given = market()
     alone = called(name, changed(given, lambda v: v[:, :1]))
     assert alone.shape == (T, 1)
-    if not name.startswith("cs_"):
+    if not name.startswith(("cs_", "group_")):
         assert_same(alone, called(name, given)[:, :1])
 
 
@@ -166,7 +199,7 @@ def test_one_session_alone_is_as_in_the_panel_across_assets(name: str):
     given = market()
     alone = called(name, changed(given, lambda v: v[50:51]))
     assert alone.shape in ((1, N), (1, 1))
-    if name.startswith("cs_"):
+    if name.startswith(("cs_", "group_")):
         assert_same(alone, called(name, given)[50:51])
 
 

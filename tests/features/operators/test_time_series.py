@@ -167,3 +167,15 @@ def test_sessions_are_counted_from_the_return_of_a_long_absence():
     valid = column(1, 0, 0, 1, 1, 0, 1, 0, 0, 0, 1)
     assert_column(ops.sessions_since_gap(valid, 1), 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 1)
     assert_column(ops.sessions_since_gap(valid, 2), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+
+
+def test_a_spike_that_has_left_leaves_nothing_behind():
+    x = np.random.default_rng(8).standard_normal((300, 3))
+    spiked = x.copy()
+    spiked[100, 0], spiked[101, 1] = 1e15, -1e12
+    for name in ("ts_mean", "ts_sum", "ts_std"):
+        got, expected = (getattr(ops, name)(v, 30)[131:] for v in (spiked, x))
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=name)
+    for name in ("ts_beta", "ts_corr", "ts_resid_std"):
+        got, expected = (getattr(ops, name)(v, x[:, ::-1], 30)[131:] for v in (spiked, x))
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=name)
