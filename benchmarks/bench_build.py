@@ -18,21 +18,22 @@ import numpy as np
 import pandas as pd
 from pandas_families import WINDOWS, families, read_wide
 
-from features.factor import compute, plan, select
+from features.catalogue import catalogue
 from features.ingest import ingest
 from features.inputs import available, read_inputs
 from features.operators.blocks import threads
 from features.panel import Panels
+from features.plan import compute, plan
 from features.sources.simulator import PLANTED, batches, simulate
 from features.store import Store
 
 FAMILIES = ("roc", "std", "ma_dev", "clv", "dist_high", "dist_low", "beta", "idio_vol", "illiq", "turn_ratio")
-NAMES = select("CS", families=[f"cs_f_{f}" for f in (*FAMILIES, "pv_corr", "vwap_dev")])
+NAMES = catalogue("CS").select(families=[f"cs_f_{f}" for f in (*FAMILIES, "pv_corr", "vwap_dev")])
 
 
 def by_daybar(store: Store, names: tuple[str, ...] = NAMES) -> Panels:
     """The families as panels."""
-    wanted = plan("CS", names, available(store, "CS"))
+    wanted = plan(catalogue("CS"), names, available(store, "CS"))
     first, last = store.span("bars/CS")
     return compute(wanted, read_inputs(store, "CS", wanted.fields, first, last))[0]
 

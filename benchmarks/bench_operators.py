@@ -33,6 +33,7 @@ def cases(x: Float64Array, y: Float64Array, n: int, w: int) -> list[Case]:
     """The operators measured, on panels (T, N); n is the window, w that of the percentile."""
     wide, other = pd.DataFrame(x), pd.DataFrame(y)
     everyone = np.ones(x.shape, dtype=np.bool_)
+    groups = (np.arange(x.shape[1]) % 30).astype(np.float64)[None, :]
     least, half = math.ceil(0.6 * n), max(60, math.ceil(w / 2))
     short, long = wide.rolling(n, min_periods=least), wide.rolling(w, min_periods=half)
     return [
@@ -45,12 +46,21 @@ def cases(x: Float64Array, y: Float64Array, n: int, w: int) -> list[Case]:
             f"ts_percentile {n}", lambda: ops.ts_percentile(x, n, least), lambda: (short.rank() - 0.5) / short.count()
         ),
         Case(f"ts_percentile {w}", lambda: ops.ts_percentile(x, w), lambda: (long.rank() - 0.5) / long.count()),
+        Case(f"ts_quantile {n}", lambda: ops.ts_quantile(x, n, 0.8), lambda: short.quantile(0.8)),
+        Case(f"ts_rank {n}", lambda: ops.ts_rank(x, n), lambda: short.rank(pct=True)),
+        Case(f"ts_skew {n}", lambda: ops.ts_skew(x, n), short.skew),
+        Case(f"ts_ema {n}", lambda: ops.ts_ema(x, n, 1), lambda: wide.ewm(span=n, min_periods=1).mean()),
         Case("cs_rank", lambda: ops.cs_rank(x, everyone), lambda: _cross_rank(wide)),
+        Case("group_demean", lambda: ops.group_demean(x, groups, everyone), lambda: _group_demeaned(wide, groups[0])),
     ]
 
 
 def _cross_rank(wide: pd.DataFrame) -> pd.DataFrame:
     return (wide.rank(axis=1) - 0.5).div(wide.count(axis=1), axis=0)
+
+
+def _group_demeaned(wide: pd.DataFrame, group: Float64Array) -> pd.DataFrame:
+    return (wide.T - wide.T.groupby(group).transform("mean")).T
 
 
 def seconds(way: Callable[[], object]) -> float:

@@ -26,7 +26,7 @@ import polars as pl
 from pandas_families import WINDOWS
 
 import features.factors
-from features.factor import select
+from features.catalogue import catalogue
 from features.ingest import ingest
 from features.matrix import factor_hashes, matrix
 from features.panel import Matrix
@@ -79,12 +79,12 @@ def register(home: Path, names: tuple[str, ...]) -> Matrix:
     """Build the factors, fit 300 trees to random labels on the last sessions, and register them."""
     store, tracking, settings = Store(home / "store"), Tracking(home), Universe()
     since = store.calendar().sessions[-LEARNT - 1]
-    table, _, _ = matrix(store, "CS", names, since, None, settings)
+    table, _, _ = matrix(store, catalogue("CS"), names, since, None, settings)
     label = np.random.default_rng(0).standard_normal(len(table.session))
     spec = XGBoost(rounds=ROUNDS, early_stopping=ROUNDS)
     ones = np.ones(len(label))
     scorer = fit_scorer(spec, Preprocess(), table.values, table.session, label, ones, table.columns, gap=1, seed=0)
-    hashes = factor_hashes(store, "CS", table.columns)
+    hashes = factor_hashes(store, catalogue("CS"), table.columns)
     told = ("alpha", "CS", hashes, vars(settings), "excess_return_universe", 5, "next_open", "", {}, ("", ""))
     with tracking.start("alpha", NAME) as run:
         scorer.save(home / "scorer")
@@ -113,7 +113,7 @@ def measured(stocks: int, sessions: int, more: bool, repeats: int) -> tuple[int,
     with TemporaryDirectory() as folder:
         home = Path(folder)
         evening = make_market(home, stocks, sessions)
-        names = select("CS", sets=("stock_core", "more_windows") if more else ("stock_core",))
+        names = catalogue("CS").select(sets=("stock_core", "more_windows") if more else ("stock_core",))
         columns = register(home, names).columns
         linked(home / "store", home / "before")
         daybar = (DAYBAR, str(MORE) if more else "", "predict", f"{NAME}@champion", "--home", folder)
