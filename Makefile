@@ -19,7 +19,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Bytecode halves the start of mlflow; a shell that forbids it is not obeyed here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all check lint style types layers format lock ui bench clean
+.PHONY: help demo test test-all check lint style types layers format lock ui docs bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -57,6 +57,10 @@ lock:  ## resolve pyproject.toml into requirements.lock (needs uv)
 
 ui: $(STAMP)  ## MLflow's pages on the runs, at http://127.0.0.1:5000
 	$(BIN)/daybar ui $(ARGS)
+
+docs: $(STAMP)  ## the table of functions in docs/expressions.md
+	@$(BIN)/python -c "from pathlib import Path; from features.expression import reference; page = Path('docs/expressions.md'); \
+	text = page.read_text(encoding='utf-8'); page.write_text(text[:text.index('| our own')] + reference() + '\n', encoding='utf-8')"
 
 bench: $(STAMP)  ## the benchmarks; their numbers stand in benchmarks/README.md
 	@for file in $(sort $(wildcard benchmarks/bench_*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
