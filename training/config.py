@@ -35,7 +35,7 @@ from training.yaml_source import dump, override, read
 
 __all__ = ["Config", "ConfigError", "json_schema", "load"]
 
-MODEL_KINDS = ("xgboost", "lightgbm", "linear")
+MODEL_KINDS = ("xgboost", "lightgbm", "linear", "ensemble")
 
 
 def _word_to_bool(value: object) -> object:
@@ -47,6 +47,7 @@ def _word_to_bool(value: object) -> object:
 Bool = Annotated[bool, BeforeValidator(_word_to_bool)]
 Sessions = Annotated[int, Field(ge=1)]
 Entry = Literal["next_open", "next_vwap", "next_close"]
+Excess = Literal["universe", "benchmark", "industry", "beta"]
 Words = tuple[str, ...]
 
 
@@ -91,10 +92,15 @@ class Label(_Section):
     kind: Literal["excess_return"] = Field(default="excess_return", description="log return less that of the excess")
     horizon: Sessions = Field(default=5, le=60, description="sessions from entry to exit")
     entry: Entry = Field(default="next_open", description="price of entry, and of exit `horizon` sessions later")
-    excess: Literal["universe", "benchmark"] = Field(default="universe", description="what is subtracted")
+    excess: Excess = Field(default="universe", description="what is subtracted")
     transform: Literal["rank_normal", "zscore", "raw"] = Field(
         default="rank_normal", description="per session, in training"
     )
+    half_life: float | None = Field(
+        default=None, gt=0, description="sessions after which a label counts half in the fit; null: all count alike"
+    )
+    delist_haircut: float = Field(default=0.5, ge=0, lt=1, description="share of the last close lost in a delisting")
+    max_exit_delay: int = Field(default=20, ge=0, description="sessions that a blocked sale waits before it has no label")
 
 
 class Split(_Section):
@@ -153,6 +159,30 @@ def _spec(kind: str, params: Mapping[str, Any]) -> AlphaSpec:
     return alpha.alpha_model(kind)(**params)
 
 
+class Intervals(_Section):
+    """The band that comes with each prediction: quantile trees, conformalised on what came after them."""
+
+    coverage: float = Field(default=0.9, gt=0, lt=1, description="share of outcomes that the band shall hold")
+    calibration: int = Field(default=120, ge=20, description="sessions with complete labels that widen or narrow it")
+    rate: float = Field(default=0.01, ge=0, lt=1, description="step of the adaptive level after each session")
+    rounds: int = Field(default=200, ge=1, description="trees a quantile")
+    max_depth: int = Field(default=4, ge=1, description="depth of these trees")
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="of these trees")
+
+
+class Tune(_Section):
+    """How `daybar tune` searches the model's space."""
+
+    trials: int = Field(default=60, ge=1, description="trials that the study shall have, finished or pruned")
+    startup: int = Field(default=10, ge=1, description="random trials before the sampler learns, and before pruning")
+    spread_penalty: float = Field(
+        default=0.5, ge=0, description="the objective is mean RankIC less this times its spread over months"
+    )
+    combinatorial: int = Field(
+        default=0, ge=0, description="best trials fitted again on combinatorial purged splits, for the PBO; 0: none"
+    )
+
+
 class Evaluate(_Section):
     """How the scores are judged."""
 
@@ -181,7 +211,9 @@ class Config(_Section):
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
     model: Model
+    intervals: Intervals | None = Field(default=Intervals(), description="null: scores without mu_hat's band")
     evaluate: Evaluate = Evaluate()
+    tune: Tune = Tune()
     registration: Registration | None = Field(default=None, alias="register")
 
     @model_validator(mode="after")

@@ -51,7 +51,7 @@ class Scorer:
         is NaN. `group` and `weight` are those of `FittedPreprocess.transform`, given if the fit had them.
         Errors  DataError for rows that do not fit the columns, are unsorted or infinite
         """
-        return self.model.predict(self.preprocess.transform(values, session, group, weight))
+        return self.model.predict(self.preprocess.transform(values, session, group, weight), session)
 
     def save(self, folder: Path) -> None:
         """Write scorer.json and the model's own files in model/."""
