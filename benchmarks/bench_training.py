@@ -35,7 +35,7 @@ def drawn(sessions: int, assets: int, columns: int) -> Sample:
 def by_daybar(spec: XGBoost, sample: Sample) -> tuple[float, Float64Array]:
     """Processor seconds of the fit, and the scores that it leads to."""
     seconds, fitted = timed(lambda: spec.fit(sample, seed=0))
-    return seconds, fitted.predict(sample.X)
+    return seconds, fitted.predict(sample.X, sample.session)
 
 
 def by_xgboost(spec: XGBoost, sample: Sample) -> tuple[float, Float64Array]:

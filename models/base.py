@@ -158,8 +158,12 @@ class FittedAlpha(Protocol):
     def effective(self) -> Mapping[str, Any]:
         """The parameters that were really used, with what the fit decided (rounds, alpha); JSON values."""
 
-    def predict(self, X: Float32Array) -> Float64Array:
-        """Scores of the rows, (M, K) -> (M,); higher is better."""
+    def predict(self, X: Float32Array, session: IntArray) -> Float64Array:
+        """Scores of the rows, (M, K) -> (M,); higher is better within a session.
+
+        session  (M,) positions on the calendar, non-decreasing; the rows of one must be its whole universe, since a
+                 model may rank within it
+        """
 
     def importance(self) -> dict[str, float]:
         """Share of each column in what the model does; not negative, sums to 1."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import lightgbm as lgb
 import numpy as np
 
-from features.panel import Float32Array, Float64Array
+from features.panel import Float32Array, Float64Array, IntArray
 from models.alpha.validation import latest_sessions
 from models.base import FitError, Sample, Trial, require_aligned, require_varied
 
@@ -69,7 +69,7 @@ class LightGBM:
             "refit_on_all": False,
         }
         fitted = FittedLightGBM(self, sample.columns, {**params, **decided}, tuple(b for b, _ in grown))
-        require_varied("model lightgbm", fitted.predict(sample.X))
+        require_varied("model lightgbm", fitted.predict(sample.X, sample.session))
         return fitted
 
     def _grow(
@@ -157,8 +157,9 @@ class FittedLightGBM:
     effective: Mapping[str, Any]
     boosters: tuple[lgb.Booster, ...] = field(repr=False)
 
-    def predict(self, X: Float32Array) -> Float64Array:
+    def predict(self, X: Float32Array, session: IntArray) -> Float64Array:
         """Scores (M,) of rows (M, K); FitError if the columns are not those of the fit or a cell is missing."""
+        del session  # a row is scored by its own columns
         require_aligned("model lightgbm", X, self.columns)
         total = np.zeros(len(X))
         if len(X) == 0:

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, Ridge
 
-from features.panel import Float32Array, Float64Array
+from features.panel import Float32Array, Float64Array, IntArray
 from models.alpha.validation import DailyRankIC, latest_sessions
 from models.base import FitError, Sample, Trial, require_aligned, require_varied
 
@@ -67,7 +67,7 @@ class Linear:
         }
         intercept = moments.mean_y - float(moments.mean @ beta)
         fitted = FittedLinear(self, sample.columns, used, beta, intercept, moments.spread)
-        require_varied("model linear", fitted.predict(sample.X))
+        require_varied("model linear", fitted.predict(sample.X, sample.session))
         return fitted
 
     def _validated(self, sample: Sample) -> dict[float, float]:
@@ -119,8 +119,9 @@ class FittedLinear:
     intercept: float
     spread: Float64Array = field(repr=False)
 
-    def predict(self, X: Float32Array) -> Float64Array:
+    def predict(self, X: Float32Array, session: IntArray) -> Float64Array:
         """Scores (M,) of rows (M, K); FitError if the columns are not those of the fit or a cell is missing."""
+        del session  # a row is scored by its own columns
         require_aligned("model linear", X, self.columns)
         score = np.full(len(X), self.intercept)
         # Column by column, since the sums of a matrix product depend on how many rows it is given.

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 import numpy as np
 import xgboost as xgb
 
-from features.panel import Float32Array, Float64Array
+from features.panel import Float32Array, Float64Array, IntArray
 from models.alpha.validation import latest_sessions
 from models.base import FitError, Sample, Trial, require_aligned, require_varied
 
@@ -90,7 +90,7 @@ class XGBoost:
             "refit_on_all": False,
         }
         fitted = FittedXGBoost(self, sample.columns, {**params, "rounds": self.rounds, **decided}, booster)
-        require_varied("model xgboost", fitted.predict(sample.X))
+        require_varied("model xgboost", fitted.predict(sample.X, sample.session))
         return fitted
 
     def _grow(self, sample: Sample, params: Mapping[str, Any]) -> tuple[Sample, xgb.Booster]:
@@ -174,8 +174,9 @@ class FittedXGBoost:
         # Scores are made on the CPU whatever grew the trees: rows come from there, and a server may have nothing else.
         self.booster.set_param({"device": "cpu", "nthread": self.spec.threads})
 
-    def predict(self, X: Float32Array) -> Float64Array:
+    def predict(self, X: Float32Array, session: IntArray) -> Float64Array:
         """Scores (M,) of rows (M, K); FitError if the columns are not those of the fit or a cell is missing."""
+        del session  # a row is scored by its own columns
         require_aligned("model xgboost", X, self.columns)
         rounds = (0, self.effective["best_iteration"] + 1)
         # Of no rows xgboost 3.4 makes an array of two axes.

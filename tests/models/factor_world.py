@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.special import ndtri
 
-from models.base import Sample
+from models.base import FittedAlpha, Sample
 
 COLUMNS = tuple(f"x{i}" for i in range(20))
 GAP = 5
@@ -45,6 +45,11 @@ def _sample(X: np.ndarray, y: np.ndarray, days: slice) -> Sample:
     n = X.shape[1]
     session = np.repeat(np.arange(len(X))[days], n)
     return Sample(X[days].reshape(-1, X.shape[2]), y[days].ravel(), session, np.full(len(session), 1 / n), COLUMNS, GAP)
+
+
+def scored(fitted: FittedAlpha, sample: Sample) -> np.ndarray:
+    """Scores of the rows of a sample, (M,)."""
+    return fitted.predict(sample.X, sample.session)
 
 
 def daily_rank_ic(score: np.ndarray, world: World) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import lightgbm as lgb
 import numpy as np
 import pytest
-from factor_world import make_world
+from factor_world import make_world, scored
 
 from models.alpha.lightgbm import LightGBM
 from models.alpha.validation import latest_sessions
@@ -27,7 +27,7 @@ def fitted(sample):
 def test_the_score_is_the_mean_over_boosters_that_differ(fitted, sample):
     each = [b.predict(sample.X) for b in fitted.boosters]
     assert len(each) == 3
-    assert np.allclose(np.mean(each, axis=0), fitted.predict(sample.X), rtol=0, atol=1e-12)
+    assert np.allclose(np.mean(each, axis=0), scored(fitted, sample), rtol=0, atol=1e-12)
     assert not np.array_equal(each[0], each[1])
     assert not np.array_equal(each[1], each[2])
 
@@ -40,8 +40,8 @@ def test_each_booster_ends_at_its_best_round_and_scores_with_no_later_tree(fitte
     assert 0 < best < SPEC.rounds - 1
     assert fitted.boosters[0].num_trees() == best + 1
     short = replace(one, rounds=best + 1, early_stopping=0).fit(earlier, seed=1)
-    assert np.allclose(fitted.predict(sample.X), short.predict(sample.X), rtol=0, atol=1e-12)
-    assert np.sqrt(np.mean((later.y - fitted.predict(later.X)) ** 2)) == pytest.approx(error, rel=1e-6)
+    assert np.allclose(scored(fitted, sample), scored(short, sample), rtol=0, atol=1e-12)
+    assert np.sqrt(np.mean((later.y - scored(fitted, later)) ** 2)) == pytest.approx(error, rel=1e-6)
 
 
 def test_any_reader_of_its_files_predicts_the_same(fitted, sample, tmp_path):
@@ -49,7 +49,7 @@ def test_any_reader_of_its_files_predicts_the_same(fitted, sample, tmp_path):
     files = sorted(tmp_path.glob("*.txt"))
     assert len(files) == 3
     plain = np.mean([lgb.Booster(model_file=f).predict(sample.X) for f in files], axis=0)
-    assert np.allclose(plain, fitted.predict(sample.X), rtol=0, atol=1e-12)
+    assert np.allclose(plain, scored(fitted, sample), rtol=0, atol=1e-12)
 
 
 def test_the_settings_reach_lightgbm(fitted):
@@ -73,7 +73,7 @@ def test_a_parameter_that_lightgbm_would_ignore_is_an_error(sample, name):
 def test_a_parameter_that_lightgbm_knows_changes_the_model(fitted, sample):
     other = replace(SPEC, extra={"max_depth": 2}).fit(sample, seed=1)
     assert other.effective["max_depth"] == 2
-    assert not np.array_equal(other.predict(sample.X), fitted.predict(sample.X))
+    assert not np.array_equal(scored(other, sample), scored(fitted, sample))
 
 
 @pytest.mark.parametrize("name", ["num_leaves", "bagging_seed"])
@@ -83,4 +83,4 @@ def test_extra_may_not_repeat_a_setting(sample, name):
 
 
 def test_another_seed_draws_other_rows(fitted, sample):
-    assert not np.array_equal(SPEC.fit(sample, seed=2).predict(sample.X), fitted.predict(sample.X))
+    assert not np.array_equal(scored(SPEC.fit(sample, seed=2), sample), scored(fitted, sample))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from factor_world import World, daily_rank_ic, make_world
+from factor_world import World, daily_rank_ic, make_world, scored
 
 from models.alpha.lightgbm import LightGBM
 from models.alpha.linear import Linear
@@ -37,7 +37,7 @@ def ratios(make: Callable[..., World], specs: dict, seeds: range, **kind: float)
         world = make(seed, **kind)
         found["oracle"].append(daily_rank_ic(world.truth, world).mean())
         for name, spec in specs.items():
-            score = spec.fit(world.train, seed).predict(world.test.X)
+            score = scored(spec.fit(world.train, seed), world.test)
             found[name].append(daily_rank_ic(score, world).mean())
     oracle = np.mean(found.pop("oracle"))
     return {name: float(np.mean(ic) / oracle) for name, ic in found.items()}
@@ -65,7 +65,7 @@ def test_in_a_world_of_noise_no_model_finds_skill():
     for seed in range(10):
         world = small(seed, noise=True)
         for name, spec in SMALL.items():
-            ic = daily_rank_ic(spec.fit(world.train, seed).predict(world.test.X), world)
+            ic = daily_rank_ic(scored(spec.fit(world.train, seed), world.test), world)
             outside[name] += abs(ic.mean()) >= 3 * newey_west_error(ic)
     assert max(outside.values()) <= 1, outside
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xgboost as xgb
-from factor_world import make_world
+from factor_world import make_world, scored
 
 from models.alpha.validation import latest_sessions
 from models.alpha.xgboost import XGBoost
@@ -32,15 +32,15 @@ def test_it_ends_at_its_best_round_and_scores_with_no_later_tree(fitted, sample)
     assert fitted.booster.num_boosted_rounds() == best + 1
     earlier, later = latest_sessions(sample, SPEC.valid_share)
     short = replace(SPEC, rounds=best + 1, early_stopping=0).fit(earlier, seed=1)
-    assert np.array_equal(fitted.predict(sample.X), short.predict(sample.X))
-    error = np.sqrt(np.mean((later.y - fitted.predict(later.X)) ** 2))
+    assert np.array_equal(scored(fitted, sample), scored(short, sample))
+    error = np.sqrt(np.mean((later.y - scored(fitted, later)) ** 2))
     assert error == pytest.approx(fitted.effective["best_rmse"], rel=1e-6)
 
 
 def test_any_reader_of_its_file_predicts_the_same(fitted, sample, tmp_path):
     fitted.save(tmp_path)
     plain = xgb.Booster(model_file=tmp_path / "model.ubj").predict(xgb.DMatrix(sample.X))
-    assert np.array_equal(plain.astype(np.float64), fitted.predict(sample.X))
+    assert np.array_equal(plain.astype(np.float64), scored(fitted, sample))
 
 
 def test_without_early_stopping_all_rows_are_used(sample):
@@ -64,7 +64,7 @@ def test_a_parameter_that_xgboost_would_ignore_is_an_error(sample, name):
 def test_a_parameter_that_xgboost_knows_changes_the_model(fitted, sample):
     other = replace(SPEC, extra={"max_leaves": 3, "grow_policy": "lossguide"}).fit(sample, seed=1)
     assert other.effective["max_leaves"] == 3
-    assert not np.array_equal(other.predict(sample.X), fitted.predict(sample.X))
+    assert not np.array_equal(scored(other, sample), scored(fitted, sample))
 
 
 @pytest.mark.parametrize("alias", ["eta", "max_depth", "n_jobs"])
@@ -80,7 +80,8 @@ def test_a_column_told_to_rise_never_falls(sample):
     for column, sign in ((0, -1), (1, 1)):
         swept = X.copy()
         swept[:, column] = np.tile(np.linspace(-0.5, 0.5, 21, dtype=np.float32), 50)
-        assert (sign * np.diff(fitted.predict(swept).reshape(50, 21), axis=1)).min() >= -1e-6
+        score = fitted.predict(swept, np.zeros(len(swept), np.int64)).reshape(50, 21)
+        assert (sign * np.diff(score, axis=1)).min() >= -1e-6
     with pytest.raises(FitError, match="nowhere"):
         replace(SPEC, monotone={"nowhere": 1}).fit(sample, seed=1)
 

@@ -12,7 +12,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from factor_world import COLUMNS, GAP, make_world
+from factor_world import COLUMNS, GAP, make_world, scored
 
 import models.alpha
 from models.alpha import ALPHA_MODELS, alpha_model, load_alpha
@@ -75,33 +75,33 @@ def test_it_finds_the_columns_that_matter(fitted, sample):
 
 def test_it_is_the_same_twice_to_the_last_bit(kind, fitted, sample):
     again = spec_of(kind).fit(sample, seed=7)
-    assert np.array_equal(again.predict(sample.X), fitted.predict(sample.X))
+    assert np.array_equal(scored(again, sample), scored(fitted, sample))
 
 
 def test_a_session_alone_scores_as_within_the_whole(fitted, sample):
-    whole = fitted.predict(sample.X)
+    whole = scored(fitted, sample)
     for day in (0, 57, 119):
         rows = sample.session == day
-        assert np.array_equal(fitted.predict(sample.X[rows]), whole[rows])
-    assert np.array_equal(fitted.predict(sample.X[:1]), whole[:1])
+        assert np.array_equal(fitted.predict(sample.X[rows], sample.session[rows]), whole[rows])
+    assert np.array_equal(fitted.predict(sample.X[:1], sample.session[:1]), whole[:1])
 
 
 def test_scores_are_float64_one_for_each_row(fitted, sample):
-    score = fitted.predict(sample.X[:33])
+    score = fitted.predict(sample.X[:33], sample.session[:33])
     assert (score.shape, score.dtype) == ((33,), np.float64)
-    assert fitted.predict(sample.X[:0]).shape == (0,)
+    assert fitted.predict(sample.X[:0], sample.session[:0]).shape == (0,)
 
 
 def test_it_survives_saving_and_loading(fitted, sample, tmp_path):
     fitted.save(tmp_path / "model")
     loaded = load_alpha(tmp_path / "model")
-    assert np.array_equal(loaded.predict(sample.X), fitted.predict(sample.X))
+    assert np.array_equal(scored(loaded, sample), scored(fitted, sample))
     assert loaded.columns == fitted.columns
     assert loaded.importance() == pytest.approx(fitted.importance())
     assert loaded.spec == fitted.spec
     assert dict(loaded.effective) == json.loads(json.dumps(dict(fitted.effective)))
     loaded.save(tmp_path / "again")
-    assert np.array_equal(load_alpha(tmp_path / "again").predict(sample.X), fitted.predict(sample.X))
+    assert np.array_equal(scored(load_alpha(tmp_path / "again"), sample), scored(fitted, sample))
 
 
 def test_it_is_saved_in_native_or_json_form_and_never_as_a_pickle(fitted, tmp_path):
@@ -118,12 +118,12 @@ def test_fitting_leaves_its_sample_alone(kind, sample):
 
 def test_only_the_ratios_of_the_weights_count(kind, fitted, sample):
     scaled = spec_of(kind).fit(replace(sample, weight=sample.weight * 1024), seed=7)
-    assert np.allclose(scaled.predict(sample.X), fitted.predict(sample.X), rtol=0, atol=1e-6)
+    assert np.allclose(scored(scaled, sample), scored(fitted, sample), rtol=0, atol=1e-6)
 
 
 def test_weights_are_not_ignored(kind, fitted, sample):
     tilted = replace(sample, weight=sample.weight * (1 + 9 * (sample.session > 60)))
-    assert not np.allclose(spec_of(kind).fit(tilted, seed=7).predict(sample.X), fitted.predict(sample.X))
+    assert not np.allclose(scored(spec_of(kind).fit(tilted, seed=7), sample), scored(fitted, sample))
 
 
 def test_labels_whose_span_meets_the_validation_do_not_shape_a_stopped_model(kind, fitted, sample):
@@ -132,13 +132,13 @@ def test_labels_whose_span_meets_the_validation_do_not_shape_a_stopped_model(kin
     first = 120 - round(0.15 * 120)
     y = sample.y.copy()
     y[(sample.session >= first - GAP) & (sample.session < first)] = 3.0
-    assert np.array_equal(spec_of(kind).fit(replace(sample, y=y), seed=7).predict(sample.X), fitted.predict(sample.X))
+    assert np.array_equal(scored(spec_of(kind).fit(replace(sample, y=y), seed=7), sample), scored(fitted, sample))
 
 
 @pytest.mark.parametrize("columns", [19, 21])
 def test_it_refuses_other_columns_than_those_of_its_fit(fitted, columns):
     with pytest.raises(FitError, match="the 20 columns of the fit"):
-        fitted.predict(np.zeros((5, columns), np.float32))
+        fitted.predict(np.zeros((5, columns), np.float32), np.zeros(5, np.int64))
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
@@ -146,7 +146,7 @@ def test_it_refuses_to_score_a_missing_value_and_names_its_column(fitted, sample
     X = sample.X[:9].copy()
     X[4, 3] = hole
     with pytest.raises(FitError, match="row 4, column x3"):
-        fitted.predict(X)
+        fitted.predict(X, sample.session[:9])
 
 
 def test_it_refuses_a_label_that_cannot_be_told_apart(kind, sample):
@@ -203,7 +203,7 @@ def test_the_middle_of_its_space_can_be_fitted(kind, sample):
         def suggest_float(self, name, low, high, *, step=None, log=False):
             return (low * high) ** 0.5 if log else (low + high) / 2
 
-    score = spec_of(kind).space(Middle(0)).fit(sample, seed=2).predict(sample.X)
+    score = scored(spec_of(kind).space(Middle(0)).fit(sample, seed=2), sample)
     assert np.isfinite(score).all()
 
 
