@@ -6,7 +6,8 @@ the same table, which an increment fills just as a full build does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -15,14 +16,18 @@ from features.catalogue import Catalogue
 from features.chunk import MARKET
 from features.inputs import available, read_inputs
 from features.materialise import BuildReport, materialise, reaches
-from features.panel import BoolArray, DataError, Matrix
+from features.panel import BoolArray, DataError, Float32Array, IntArray, Matrix, Panels
 from features.plan import plan
+from features.scratch import IN_MEMORY, Scratch
 from features.sessions import Day, as_day
 from features.store import KEYS, Store
 from features.universe import Universe, tradable
 
 # Factor that the universe's liquidity threshold is applied to.
 _TURNOVER = {"CS": "cs_turnover20"}
+# What is read of the store at a time, as float32 and its keys; a few times that is resident meanwhile.
+_BLOCK_BYTES: Final = 1 << 28
+_KEY_BYTES: Final = 32
 
 
 def factor_hashes(store: Store, known: Catalogue, names: Iterable[str]) -> dict[str, str]:
@@ -38,14 +43,17 @@ def matrix(
     end: Day | None = None,
     universe: Universe | None = None,
     *,
+    scratch: Scratch = IN_MEMORY,
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Matrix, BoolArray, BuildReport]:
     """The factor matrix of the universe on the sessions from start to end.
 
-    Gives   the matrix (M, K) float32; the universe (T, N) on its axes; what was built on the way
-    NaN     where a factor is not defined
-    Errors  DataError where no session lies in the range, or no asset is in the universe
+    scratch  how large the matrix may be in memory; a larger one lies in a file, which its values read from
+    say      told of what is built, and the size of a large matrix before it is read
+    Gives    the matrix (M, K) float32; the universe (T, N) on its axes; what was built on the way
+    NaN      where a factor is not defined
+    Errors   DataError where no session lies in the range, or no asset is in the universe; ConfigError for a full disk
     """
     names, asset_class = tuple(names), known.asset_class
     turnover = _turnover_factor(asset_class)
@@ -64,11 +72,10 @@ def matrix(
         last if end is None else end,
         version=report.bars_version,
     )
-    rows = _rows(store, known, (*columns, turnover), facts.sessions)
-    session = np.searchsorted(facts.sessions, rows["date"].to_numpy().astype("datetime64[D]"))
-    asset = np.searchsorted(facts.assets, rows["order_book_id"].to_numpy())
+    table = _table(store, known, columns)
     mean_turnover = np.full(facts.shape, np.nan)
-    mean_turnover[session, asset] = rows[turnover].to_numpy()
+    for session, asset, rows in _blocks(table, (turnover,), facts, _spans(len(facts.sessions), facts.shape[1], 1)):
+        mean_turnover[session, asset] = rows[turnover].to_numpy()
     keep = tradable(
         facts["traded"],
         facts["listed_sessions"],
@@ -76,19 +83,18 @@ def matrix(
         facts.get("is_st"),
         universe or Universe(),
     )
-    chosen = keep[session, asset]
-    if not chosen.any():
+    if not keep.any():
         raise DataError(
             f"universe of {asset_class}",
             "it must hold an asset on some session",
             f"none on {len(facts.sessions)} sessions from {facts.sessions[0]} to {facts.sessions[-1]}",
             help="Lower data.universe.min_turnover or min_listed, or start later: windows need history.",
         )
-    picked = rows.filter(pl.Series(chosen))
-    values = np.empty((len(picked), len(columns)), dtype=np.float32)
-    for k, name in enumerate(columns):
-        values[:, k] = picked[name].to_numpy()
-    return Matrix(facts.sessions, facts.assets, session[chosen], asset[chosen], columns, values), keep, report
+    session, asset = np.nonzero(keep)
+    spans = _spans(len(facts.sessions), facts.shape[1], len(columns))
+    blocks = (_stacked(*block, columns, keep) for block in _blocks(table, columns, facts, spans))
+    values = scratch.stack("matrix", len(session), len(columns), blocks, say)
+    return Matrix(facts.sessions, facts.assets, session, asset, columns, values), keep, report
 
 
 def _turnover_factor(asset_class: str) -> str:
@@ -100,8 +106,8 @@ def _turnover_factor(asset_class: str) -> str:
         ) from None
 
 
-def _rows(store: Store, known: Catalogue, columns: tuple[str, ...], sessions: np.ndarray) -> pl.DataFrame:
-    """Long rows of the factor table, without the market's, by date, then asset."""
+def _table(store: Store, known: Catalogue, columns: tuple[str, ...]) -> pl.LazyFrame:
+    """One version of the factor table, without the market's rows, however long it is read."""
     market = [c for c in columns if known[c].scope == "market"]
     if market:
         raise DataError(
@@ -110,6 +116,33 @@ def _rows(store: Store, known: Catalogue, columns: tuple[str, ...], sessions: np
             "a market series",
             help="Market series stand in the store under their own id; the cross-sectional ranks would erase them.",
         )
-    days = pl.col("date").is_between(sessions[0].astype(object), sessions[-1].astype(object))
-    table = store.scan(f"factors/{known.asset_class}").filter(days & (pl.col("order_book_id") != MARKET))
-    return table.select(*KEYS, *dict.fromkeys(columns)).sort(KEYS).collect()
+    return store.scan(f"factors/{known.asset_class}").filter(pl.col("order_book_id") != MARKET)
+
+
+def _spans(sessions: int, assets: int, columns: int) -> list[tuple[int, int]]:
+    """(first, stop) of stretches of sessions whose rows take about _BLOCK_BYTES."""
+    longest = max(1, int(_BLOCK_BYTES / (assets * (4 * columns + _KEY_BYTES))))
+    return [(a, min(a + longest, sessions)) for a in range(0, sessions, longest)]
+
+
+def _blocks(
+    table: pl.LazyFrame, columns: tuple[str, ...], facts: Panels, spans: list[tuple[int, int]]
+) -> Iterator[tuple[IntArray, IntArray, pl.DataFrame]]:
+    """Positions of session and asset, and the columns, of the long rows of each span, by date, then asset."""
+    wanted, assets = table.select(*KEYS, *dict.fromkeys(columns)), pl.Enum(facts.assets.tolist())
+    for first, stop in spans:
+        days = facts.sessions[first].astype(object), facts.sessions[stop - 1].astype(object)
+        rows = wanted.filter(pl.col("date").is_between(*days)).sort(KEYS).collect()
+        session = np.searchsorted(facts.sessions, rows["date"].to_numpy().astype("datetime64[D]"))
+        yield session, rows["order_book_id"].cast(assets).to_physical().to_numpy(), rows
+
+
+def _stacked(
+    session: IntArray, asset: IntArray, rows: pl.DataFrame, columns: tuple[str, ...], keep: BoolArray
+) -> Float32Array:
+    """The universe's rows among these, (m, K) float32."""
+    picked = rows.filter(pl.Series(keep[session, asset]))
+    values = np.empty((len(picked), len(columns)), dtype=np.float32)
+    for k, name in enumerate(columns):
+        values[:, k] = picked[name].to_numpy()
+    return values
