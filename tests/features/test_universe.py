@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.universe import Universe, tradable
+from features.universe import Universe, exclusions, tradable
 
 SETTINGS = Universe(min_listed=60, min_turnover=1e7, exclude_st=True)
 GOOD = {"traded": 1.0, "listed_sessions": 60.0, "mean_turnover": 1e7, "is_st": 0.0}
@@ -59,3 +59,47 @@ def test_without_the_column_the_other_conditions_decide():
 def test_thresholds_of_zero_leave_trading_alone_to_decide():
     assert alone(Universe(0, 0.0), listed_sessions=0.0, mean_turnover=0.0)
     assert not alone(Universe(0, 0.0), traded=0.0)
+
+
+REASONS = SETTINGS.reasons()
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ({}, ""),
+        ({"traded": 0.0}, "not traded on the session"),
+        ({"traded": np.nan}, "not traded on the session"),
+        ({"listed_sessions": 0.0}, "not listed on the session"),
+        ({"listed_sessions": 59.0}, "listed for fewer than 60 sessions"),
+        ({"listed_sessions": np.nan}, "listed for fewer than 60 sessions"),
+        ({"mean_turnover": 9_999_999.0}, "mean turnover of 20 sessions below 10,000,000 CNY, or not known"),
+        ({"mean_turnover": np.nan}, "mean turnover of 20 sessions below 10,000,000 CNY, or not known"),
+        ({"is_st": 1.0}, "under special treatment"),
+        ({"is_st": 1.0, "listed_sessions": 3.0, "mean_turnover": 1.0}, "listed for fewer than 60 sessions"),
+        ({"is_st": 1.0, "listed_sessions": 3.0, "traded": 0.0}, "not traded on the session"),
+    ],
+)
+def test_who_is_out_is_told_the_first_reason(cells, reason):
+    values = {name: np.array([[value]]) for name, value in (GOOD | cells).items()}
+    assert REASONS[exclusions(**values, settings=SETTINGS)[0, 0]] == reason
+
+
+def test_the_universe_is_where_there_is_no_reason():
+    draw = np.random.default_rng(0)
+    shape = (50, 40)
+    panels = {
+        "traded": draw.choice([0.0, 1.0, np.nan], shape, p=[0.1, 0.85, 0.05]),
+        "listed_sessions": draw.choice([0.0, 59.0, 60.0, 900.0, np.nan], shape),
+        "mean_turnover": draw.choice([9e6, 1e7, 2e7, np.nan], shape),
+        "is_st": draw.choice([0.0, 1.0, np.nan], shape, p=[0.6, 0.2, 0.2]),
+    }
+    keep = (
+        (panels["traded"] > 0)
+        & (panels["listed_sessions"] >= 60)
+        & (panels["mean_turnover"] >= 1e7)
+        & ~(panels["is_st"] > 0)
+    )
+    assert 0 < keep.sum() < keep.size
+    assert np.array_equal(tradable(**panels, settings=SETTINGS), keep)
+    assert np.array_equal(exclusions(**panels, settings=SETTINGS) == 0, keep)
