@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from features.panel import DataError, Float32Array, Float64Array, IntArray
+from features.panel import BoolArray, DataError, Float32Array, Float64Array, IntArray
+from features.scratch import IN_MEMORY, Scratch
 from models.alpha import load_alpha
 from models.base import AlphaSpec, FittedAlpha, Sample
+from models.blocks import blocks
 from training.preprocess import FittedPreprocess, Preprocess
 
+Given = TypeVar("Given", bound=np.generic)
 _FORMAT: Final = 1  # of scorer.json
 
 
@@ -44,14 +48,23 @@ class Scorer:
         session: IntArray,
         group: IntArray | None = None,
         weight: Float64Array | None = None,
+        rows: BoolArray | None = None,
     ) -> Float64Array:
         """Scores (M,) of raw factor values (M, K), in the order of `columns`; higher is better.
 
         The rows of a session must be its whole universe, since a factor counts by its rank among them. A missing value
         is NaN. `group` and `weight` are those of `FittedPreprocess.transform`, given if the fit had them.
+        rows    (M,) mask of whole sessions that are scored; the others get NaN
         Errors  DataError for rows that do not fit the columns, are unsorted or infinite
         """
-        return self.model.predict(self.preprocess.transform(values, session, group, weight), session)
+        self.preprocess.require_rows(values, session, group, weight)
+        _require_whole_sessions(session, rows)
+        out = np.full(len(session), np.nan)
+        # Sessions are independent: a long history needs the room of a block beside it.
+        for part in blocks(values, session, rows):
+            X = self.preprocess.transform(values[part], session[part], _cut(group, part), _cut(weight, part))
+            out[part] = self.model.predict(X, session[part])
+        return out
 
     def save(self, folder: Path) -> None:
         """Write scorer.json and the model's own files in model/."""
@@ -90,6 +103,10 @@ def fit_scorer(
     seed: int,
     group: IntArray | None = None,
     regression_weight: Float64Array | None = None,
+    *,
+    rows: BoolArray | None = None,
+    scratch: Scratch = IN_MEMORY,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Scorer:
     """Fit preprocessing and model on the rows of a fold.
 
@@ -99,12 +116,37 @@ def fit_scorer(
     weight   (M,) of the labels in the loss; ignored where there is no label
     gap      sessions that a label reaches beyond its row
     group, regression_weight   industry codes and weights of the neutralising regressions
+    rows     (M,) mask of the whole sessions of the fold, not copied; None for all
+    scratch  how large the standardised rows may be in memory; larger ones lie in a file
+    say      told the size of large ones
     Errors   DataError for values, FitError for labels and for a model that cannot be estimated
     """
-    fitted = preprocess.fit(values, session, columns, group, regression_weight)
-    labelled = ~np.isnan(y)
+    _require_whole_sessions(session, rows)
+    fitted = preprocess.fit(values, session, columns, group, regression_weight, rows)
+    labelled = ~np.isnan(y) if rows is None else ~np.isnan(y) & rows
     # A row without a label was in the universe all the same: it counts in the ranks of its session, as it will when
     # the model is served, and only then it is left out.
-    X = fitted.transform(values, session, group, regression_weight, rows=labelled)
+    made = (
+        fitted.transform(
+            values[part], session[part], _cut(group, part), _cut(regression_weight, part), rows=labelled[part]
+        )
+        for part in blocks(values, session, rows)
+    )
+    X = scratch.stack("standardised rows", int(labelled.sum()), len(fitted.out_columns), made, say)
     sample = Sample(X, y[labelled], session[labelled], weight[labelled], fitted.out_columns, gap)
     return Scorer(fitted, spec.fit(sample, seed))
+
+
+def _require_whole_sessions(session: IntArray, rows: BoolArray | None) -> None:
+    """Refuse a mask of rows (M,) that cuts a session: ranks among a part of its universe are other ranks."""
+    if rows is None:
+        return
+    if rows.shape != session.shape:
+        raise DataError("scorer", f"rows must have the shape {session.shape}", f"{rows.shape}")
+    cut = np.flatnonzero((np.diff(session) == 0) & (rows[1:] != rows[:-1]))
+    if len(cut):
+        raise DataError("scorer", "rows must name whole sessions", f"a part of session {session[cut[0]]}")
+
+
+def _cut(values: NDArray[Given] | None, part: slice) -> NDArray[Given] | None:
+    return None if values is None else values[part]

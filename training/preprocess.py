@@ -15,10 +15,10 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 
 from features.panel import BoolArray, ConfigError, DataError, Float32Array, Float64Array, IntArray
+from models.blocks import blocks
 from training.cross_section import standardise_sessions
 
 _THREADS: Final = 2
-_COUNT_ROWS: Final = 65_536  # rows whose gaps are counted at a time
 _SUFFIX: Final = "_missing"
 
 
@@ -57,14 +57,16 @@ class Preprocess:
         columns: Sequence[str],
         group: IntArray | None = None,
         weight: Float64Array | None = None,
+        rows: BoolArray | None = None,
     ) -> FittedPreprocess:
         """Decide from the rows of a fold (M, K) which columns to keep and which gaps to tell.
 
+        rows    (M,) those of the fold; None for all
         Errors  DataError for misaligned arrays, an unknown or uncovered neutralising column, and if no column is left
         """
         columns = tuple(columns)
         _check_rows(values, session, len(columns))
-        coverage = _coverage(values)
+        coverage = _coverage(values, rows)
         unknown = sorted(set(self.neutralise) - set(columns))
         if unknown:
             raise DataError("preprocess", "neutralise must name columns of the matrix", ", ".join(unknown))
@@ -131,8 +133,7 @@ class FittedPreprocess:
         rows     (M,) rows to give back; the others still count in the statistics of their session
         Errors   DataError for misaligned arrays and infinite values
         """
-        _check_rows(values, session, len(self.columns))
-        self._check_regression(len(values), group, weight)
+        self.require_rows(values, session, group, weight)
         position = {c: i for i, c in enumerate(self.columns)}
         starts = np.concatenate([[0], np.flatnonzero(np.diff(session)) + 1, [len(session)]]).astype(np.int64)
         wanted = np.ones(len(values), dtype=np.bool_) if rows is None else rows
@@ -167,6 +168,13 @@ class FittedPreprocess:
             )
         return out
 
+    def require_rows(
+        self, values: Float32Array, session: IntArray, group: IntArray | None, weight: Float64Array | None
+    ) -> None:
+        """Refuse rows that `transform` cannot take: misaligned, unsorted, or with other regressions than the fit's."""
+        _check_rows(values, session, len(self.columns))
+        self._check_regression(len(values), group, weight)
+
     def _check_regression(self, m: int, group: IntArray | None, weight: Float64Array | None) -> None:
         for name, fitted, given in (("group", self.grouped, group), ("weight", self.weighted, weight)):
             if fitted != (given is not None):
@@ -192,12 +200,13 @@ class FittedPreprocess:
         return cls(Preprocess(**spec), columns, kept, indicators, told["dropped"], told["grouped"], told["weighted"])
 
 
-def _coverage(values: Float32Array) -> Float64Array:
-    """Share of finite values of each column, (K,)."""
-    found = np.zeros(values.shape[1], dtype=np.int64)
-    for a in range(0, len(values), _COUNT_ROWS):
-        found += np.isfinite(values[a : a + _COUNT_ROWS]).sum(axis=0)
-    return found / max(len(values), 1)
+def _coverage(values: Float32Array, rows: BoolArray | None) -> Float64Array:
+    """Share of finite values of each column over the rows, (K,)."""
+    found, count = np.zeros(values.shape[1], dtype=np.int64), 0
+    for part in blocks(values, rows=rows):
+        found += np.isfinite(values[part]).sum(axis=0)
+        count += part.stop - part.start
+    return found / max(count, 1)
 
 
 def _check_rows(values: Float32Array, session: IntArray, k: int) -> None:
