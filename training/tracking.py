@@ -20,16 +20,17 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-import difflib
 import json
 import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 with warnings.catch_warnings():  # MLflow warns of a type hint of its own
     warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
@@ -40,7 +41,18 @@ import pandas as pd
 import polars as pl
 from filelock import FileLock
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModel,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+    ViewType,
+)
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -54,13 +66,23 @@ from features.panel import ConfigError, DataError, Float64Array, SessionArray
 from training.environment import environment, pinned, user
 from training.loggable import chunks, cut, flat, plain, table
 from training.mlruns import artifact_location, database, local_path, require_at_home, tracking_uri
+from training.records import ModelRef, Registered, RunRecord, unknown_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # each model would tell that pip is not installed
 
-__all__ = ["ModelRef", "PyfuncContext", "PyfuncModel", "Registered", "RunLog", "Tracking", "set_pyfunc"]
+__all__ = [
+    "ModelRef",
+    "PyfuncContext",
+    "PyfuncModel",
+    "Registered",
+    "RunLog",
+    "RunRecord",
+    "Tracking",
+    "set_pyfunc",
+]
 
 LONGEST_PARAM = 500  # characters; the rest of a value is cut and counted
 LONGEST_TAG = 5_000
@@ -70,26 +92,6 @@ _PYFUNC = Path(__file__).with_name("pyfunc_alpha.py")
 _NOON = 12 * 3_600_000  # milliseconds: noon UTC falls on the same date almost everywhere on earth
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ModelRef:
-    """A saved scorer: its folder, the run it came from, and its registered name and version if it has one."""
-
-    name: str | None
-    version: int | None
-    run_id: str
-    folder: Path
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A name in the registry: its versions, oldest first, and what its aliases point to."""
-
-    name: str
-    versions: tuple[int, ...]
-    aliases: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,13 @@ class RunLog:
         if kind is None:
             self.client.set_terminated(self.run_id, "FINISHED")
             return
-        self.tags({"error": f"{kind.__name__}: {error}"})
-        self.client.set_terminated(self.run_id, "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+        self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED", f"{kind.__name__}: {error}")
+
+    def end(self, status: Literal["FINISHED", "FAILED", "KILLED"], error: str | None = None) -> None:
+        """End a run that is not, or was not, left as a context: one whose process has died."""
+        if error is not None:
+            self.tags({"error": error})
+        self.client.set_terminated(self.run_id, status)
 
     def params(self, values: Mapping[str, Any], prefix: str = "") -> None:
         """Settings, nested mappings flattened to dotted names; a value longer than LONGEST_PARAM is cut, visibly."""
@@ -293,13 +300,85 @@ class Tracking:
 
     def list_models(self) -> list[Registered]:
         """What is registered, by name."""
-        versions: dict[str, list[int]] = {}
+        versions: dict[str, dict[int, ModelVersion]] = {}
         for one in _pages(self.client.search_model_versions):
-            versions.setdefault(one.name, []).append(int(one.version))
+            versions.setdefault(one.name, {})[int(one.version)] = one
         return [
-            Registered(one.name, tuple(sorted(versions.get(one.name, []))), {k: int(v) for k, v in one.aliases.items()})
+            Registered(
+                one.name,
+                tuple(sorted(versions.get(one.name, {}))),
+                {alias: int(version) for alias, version in one.aliases.items()},
+                {number: made.run_id or "" for number, made in sorted(versions.get(one.name, {}).items())},
+                {number: dict(made.tags) for number, made in sorted(versions.get(one.name, {}).items())},
+            )
             for one in sorted(_pages(self.client.search_registered_models), key=lambda one: one.name)
         ]
+
+    def point(self, name: str, alias: str, version: int) -> None:
+        """Let an alias of a registered name mean a version; ConfigError when there is no such version."""
+        self._version(f"{name}/{version}")
+        self.client.set_registered_model_alias(name, alias, str(version))
+
+    def tag_version(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Words about a version, written over older ones; ConfigError when there is no such version."""
+        self._version(f"{name}/{version}")
+        for key, value in tags.items():
+            self.client.set_model_version_tag(name, str(version), key, cut(value, LONGEST_TAG))
+
+    def search(
+        self,
+        experiment: str,
+        *,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        finished: bool = True,
+        deleted: bool = False,
+    ) -> list[RunRecord]:
+        """The runs that carry all of the tags, oldest first; none when the experiment is not there.
+
+        finished  only those that ended well, else those of any status
+        deleted   those in the bin as well
+        """
+        known = self.client.get_experiment_by_name(experiment)
+        if known is None:
+            return []
+        wanted = [f"tags.`{name}` = {quoted}" for name, value in tags.items() if (quoted := _quoted(value))]
+        wanted += ["attributes.status = 'FINISHED'"] * finished
+        view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+        search = partial(self.client.search_runs, [known.experiment_id], " and ".join(wanted), view)
+        found = [_record(run) for run in _pages(search)]
+        return sorted(
+            (one for one in found if tags.items() <= one.tags.items()), key=lambda one: (one.started, one.run_id)
+        )
+
+    def record(self, run_id: str) -> RunRecord:
+        """What is known of one run, in the bin or not; ConfigError when there is none of this id."""
+        return _record(self._run(run_id))
+
+    def reopen(self, run_id: str) -> RunLog:
+        """A run to be written on; ConfigError when there is none of this id, or it is in the bin."""
+        run = self._run(run_id)
+        if run.info.lifecycle_stage == "deleted":
+            raise ConfigError(f"run {run_id}", "it must not be deleted", "it is in the bin", self.uri)
+        self.client.update_run(run_id, "RUNNING")
+        return RunLog(self.client, run_id, run.info.experiment_id)
+
+    def read_text(self, run_id: str, path: str) -> str:
+        """A text artifact of a run.
+
+        Errors  ConfigError when there is no such run, DataError when it has no such artifact
+        """
+        self._run(run_id)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(self.client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
+        except (MlflowException, OSError) as error:
+            raise DataError(f"run {run_id}", f"it must have logged {path}", "no such file", self.uri) from error
+
+    def _run(self, run_id: str) -> Run:
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            raise ConfigError(f"run {run_id}", "the run must be there", error.message, self.uri) from None
 
     def _experiment(self, name: str) -> str:
         known = self.client.get_experiment_by_name(name)
@@ -341,14 +420,7 @@ class Tracking:
         raise self._unknown(text, text)
 
     def _unknown(self, text: str, name: str) -> ConfigError:
-        known = self.list_models()
-        close = difflib.get_close_matches(name, [one.name for one in known], n=1, cutoff=0.5)
-        listed = "; ".join(_described(one) for one in known) or "nothing is registered yet: daybar train registers"
-        near = [f"did you mean {_described(one)}?" for one in known if one.name in close]
-        must = "it must be a registered name@alias or name/version, or runs:<run id>"
-        return ConfigError(
-            f"model {text}", must, "no such model", self.uri, "\n  ".join([*near, f"registered: {listed}"])
-        )
+        return unknown_model(text, name, self.list_models(), self.uri)
 
     def _ref(self, version: ModelVersion | None, run_id: str, address: str) -> ModelRef:
         local = local_path(address)
@@ -410,6 +482,12 @@ def _version_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: tags[name] for name in VERSION_TAGS if name in tags}
 
 
-def _described(one: Registered) -> str:
-    names = [f"{one.name}@{alias} (version {version})" for alias, version in sorted(one.aliases.items())]
-    return ", ".join(names) or f"{one.name}/{max(one.versions, default=0)}"
+def _record(run: Run) -> RunRecord:
+    info, data = run.info, run.data
+    started = datetime.fromtimestamp(info.start_time / 1000, UTC)
+    return RunRecord(info.run_id, info.run_name or "", info.status, started, data.tags, data.params, data.metrics)
+
+
+def _quoted(value: str) -> str | None:
+    """A value in MLflow's filter language, which knows no escapes: None when it holds both kinds of quotes."""
+    return next((f"{mark}{value}{mark}" for mark in "'\"" if mark not in value), None)

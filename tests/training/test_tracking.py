@@ -347,6 +347,91 @@ def test_a_model_that_could_not_be_saved_is_marked_as_failed(tracking, tmp_path,
     assert stored(tracking, run).info.status == "FAILED"
 
 
+def test_runs_are_found_by_their_tags_oldest_first(tracking):
+    made = []
+    for number, status in enumerate(("FINISHED", "FAILED", "FINISHED")):
+        run = tracking.start("alpha", f"run {number}", {"market": "CS ./it's", "odd": str(number % 2)})
+        run.metrics({"x": number})
+        run.params({"k": number})
+        run.end(status, "why" if status == "FAILED" else None)
+        made.append(run.run_id)
+    with tracking.start("other", "elsewhere", {"market": "CS ./it's"}):
+        pass
+    found = tracking.search("alpha", tags={"market": "CS ./it's"})
+    assert [(one.run_id, one.name, one.status) for one in found] == [
+        (made[0], "run 0", "FINISHED"),
+        (made[2], "run 2", "FINISHED"),
+    ]
+    assert (found[1].metrics, found[1].params, found[1].tags["odd"]) == ({"x": 2.0}, {"k": "2"}, "0")
+    assert found[0].started.tzinfo is UTC
+    assert abs((found[0].started - datetime.now(UTC)).total_seconds()) < 60
+    assert [one.run_id for one in tracking.search("alpha", finished=False)] == made
+    assert [one.run_id for one in tracking.search("alpha", tags={"odd": "1"}, finished=False)] == [made[1]]
+    assert tracking.record(made[1]).tags["error"] == "why"
+    assert tracking.search("alpha", tags={"market": "'\""}) == []
+    assert tracking.search("nothing of that name") == []
+
+
+def test_a_run_in_the_bin_is_found_by_who_asks_for_it_and_is_not_written_on(tracking):
+    with tracking.start("alpha", "one") as run:
+        pass
+    tracking.client.delete_run(run.run_id)
+    assert tracking.search("alpha") == []
+    assert [one.run_id for one in tracking.search("alpha", deleted=True)] == [run.run_id]
+    assert tracking.record(run.run_id).name == "one"
+    with pytest.raises(ConfigError, match="it is in the bin"):
+        tracking.reopen(run.run_id)
+
+
+def test_a_search_goes_through_all_pages(tracking, monkeypatch):
+    runs = {tracking.start("alpha", str(number)).run_id for number in range(5)}
+    search = tracking.client.search_runs
+    monkeypatch.setattr(tracking.client, "search_runs", lambda *a, **k: search(*a, **{**k, "max_results": 2}))
+    assert {one.run_id for one in tracking.search("alpha", finished=False)} == runs
+
+
+def test_a_run_is_opened_again_and_ends_as_its_new_owner_leaves_it(tracking):
+    run = tracking.start("alpha", "one")
+    run.text("notes/a.txt", "first\nsecond 中")
+    run.end("KILLED", "its process died")
+    assert tracking.record(run.run_id).status == "KILLED"
+    with tracking.reopen(run.run_id) as again:
+        assert tracking.record(run.run_id).status == "RUNNING"
+        again.metrics({"x": 1})
+    told = tracking.record(run.run_id)
+    assert (told.status, told.metrics, told.tags["error"]) == ("FINISHED", {"x": 1.0}, "its process died")
+    assert tracking.read_text(run.run_id, "notes/a.txt") == "first\nsecond 中"
+
+
+def test_what_is_asked_of_a_run_that_is_not_there_is_refused(tracking):
+    for ask in (tracking.record, tracking.reopen, lambda one: tracking.read_text(one, "a.txt")):
+        with pytest.raises(ConfigError, match="run 0123: the run must be there"):
+            ask("0123")
+    with tracking.start("alpha", "one") as run:
+        pass
+    with pytest.raises(DataError, match=r"it must have logged notes/a\.txt; found no such file"):
+        tracking.read_text(run.run_id, "notes/a.txt")
+
+
+def test_an_alias_is_moved_and_a_version_tagged(tracking, scorer_folder, example):
+    run = logged(tracking, scorer_folder, example, asset_class="CS")
+    for _ in range(2):
+        tracking.register(run, "alpha_xgb", "champion")
+    tracking.point("alpha_xgb", "champion", 1)
+    tracking.point("alpha_xgb", "previous", 2)
+    tracking.tag_version("alpha_xgb", 1, {"promoted_from": "2", "note": "n" * 9000})
+    (known,) = tracking.list_models()
+    assert (dict(known.aliases), known.versions) == ({"champion": 1, "previous": 2}, (1, 2))
+    assert known.runs == {1: run.run_id, 2: run.run_id}
+    assert (known.tags[1]["promoted_from"], known.tags[1]["asset_class"]) == ("2", "CS")
+    assert "promoted_from" not in known.tags[2]
+    assert tracking.resolve("alpha_xgb@champion").version == 1
+    for ask in (lambda: tracking.point("alpha_xgb", "champion", 9), lambda: tracking.tag_version("alpha", 1, {})):
+        with pytest.raises(ConfigError, match=r"did you mean alpha_xgb@champion \(version 1\)"):
+            ask()
+    assert tracking.resolve("alpha_xgb@champion").version == 1
+
+
 def test_a_deleted_experiment_is_refused(tracking):
     with tracking.start("alpha", "one") as run:
         pass
