@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from features.panel import Float64Array, SessionArray
 from training.evaluate.ic import IcSummary, monthly_ic
-from training.evaluate.portfolio import Deciles, PortfolioResult, drawdown
+from training.evaluate.performance import drawdown
+from training.evaluate.portfolio import Deciles, PortfolioResult
 
 BLUE, ORANGE, GREY, RED, GREEN = "#1f5fa8", "#d9822b", "#7a7a7a", "#b5382f", "#3a8f5c"
 

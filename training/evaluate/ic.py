@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.operators import cs_rank
-from features.panel import DataError, Float64Array, IntArray, SessionArray
+from features.limits import board
+from features.operators import cs_rank, ts_mean
+from features.panel import AssetArray, BoolArray, DataError, Float64Array, IntArray, SessionArray
 from training.evaluate.significance import newey_west, overlap_lag
 
 ANN_DAYS = 242
@@ -114,3 +115,63 @@ def monthly_ic(ic: Float64Array, sessions: SessionArray) -> MonthlyIc:
     n = np.bincount(position, minlength=len(month))
     total = np.bincount(position, weights=ic[valid], minlength=len(month))
     return MonthlyIc(month, total / np.maximum(n, 1), n.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A partition of the assets, fixed or changing by session.
+
+    code   (N,) or (T, N) position of an asset's group in `names`, -1 in none
+    """
+
+    names: tuple[str, ...]
+    code: NDArray[np.int8] = field(repr=False)
+
+
+def by_board(assets: AssetArray) -> Grouping:
+    """The board of each asset, told from its code; codes that belong to none are in no group."""
+    known = ("main", "chinext", "star", "bse")
+    code = np.full(len(assets), -1, np.int8)
+    for n, asset in enumerate(assets):
+        try:
+            name = board(str(asset))
+        except DataError:
+            continue
+        code[n] = known.index(name) if name in known else -1
+    return Grouping(known, code)
+
+
+def by_size(turnover: Float64Array, universe: BoolArray, *, window: int = 60) -> Grouping:
+    """Thirds of each session's universe by mean turnover over a window up to that session: a proxy of size, (T, N)."""
+    mean = ts_mean(turnover, window, max(window // 3, 1))
+    among = universe & np.isfinite(mean)
+    third = np.minimum(np.floor(cs_rank(mean, among) * 3), 2)
+    return Grouping(("small", "middle", "large"), np.where(among, third, -1).astype(np.int8))
+
+
+def ic_by_group(
+    score: Float64Array,
+    label: Float64Array,
+    group: Grouping,
+    *,
+    horizon: int,
+    method: Method = "rank",
+    min_names: int = 20,
+) -> dict[str, IcSummary]:
+    """How well the score orders the assets inside each group: name -> summary of the daily ICs, in the groups' order.
+
+    Groups that never have min_names assets with score and label have a summary of 0 sessions.
+    """
+    code = np.broadcast_to(group.code, score.shape)
+    found: dict[str, IcSummary] = {}
+    for position, name in enumerate(group.names):
+        inside = np.where(code == position, score, np.nan)
+        found[name] = ic_summary(daily_ic(inside, label, method=method, min_names=min_names), horizon)
+    return found
+
+
+def ic_by_year(ic: Float64Array, sessions: SessionArray, *, horizon: int) -> dict[str, IcSummary]:
+    """The summary of the daily ICs (T,) of each calendar year that has one."""
+    year = sessions.astype("datetime64[Y]")
+    some = np.unique(year[np.isfinite(ic)])
+    return {str(y): ic_summary(np.where(year == y, ic, np.nan), horizon) for y in some}

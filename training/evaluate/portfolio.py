@@ -6,22 +6,24 @@ Source  09 §5; fills and limits as the labels have them (training/labels.py); c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from scipy.stats import rankdata
 
-from features.limits import board
-from features.operators import cs_mean, cs_rank
-from features.panel import AssetArray, BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
+from features.operators import cs_mean
+from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
 from training.evaluate import sleeves
-from training.evaluate.costs import Costs, cost_panels
+from training.evaluate.costs import Costs
 from training.evaluate.ic import ANN_DAYS
+from training.evaluate.orders import Orders, top_k_orders
+from training.evaluate.performance import monthly_returns, performance, relative
+from training.evaluate.quantiles import score_groups
 from training.evaluate.significance import Mean, newey_west, overlap_lag
-from training.labels import Entry, fills, last_sessions
+from training.fills import Entry
 
-STAR_LEAST, LOT = 200.0, 100.0
+ENTRIES: tuple[Entry, ...] = ("next_open", "next_vwap", "next_close")
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,9 @@ def decile_portfolios(score: Float64Array, value: Float64Array, *, horizon: int,
     value  label of each asset over `horizon` sessions, in log return
     NaN    sessions with fewer than 2 n assets that have both, or with the same score for all
     """
-    both = np.isfinite(score) & np.isfinite(value)
-    rank = cs_rank(score, both)
-    varies = np.ptp(np.where(both, rank, 0.5), axis=1) > 0
-    enough = np.asarray((both.sum(axis=1) >= 2 * n) & varies)
-    group = np.where(both & enough[:, None], np.minimum(np.floor(rank * n), n - 1), -1)
+    group = score_groups(score, np.isfinite(value), n)
     each = np.column_stack([cs_mean(value, group == g)[:, 0] for g in range(n)])
-    lag = overlap_lag(horizon, int(enough.sum()))
+    lag = overlap_lag(horizon, int((group >= 0).any(axis=1).sum()))
     means = [newey_west(each[:, g], min(lag, max(int(np.isfinite(each[:, g]).sum()) - 1, 0))) for g in range(n)]
     mean = np.array([m.mean for m in means])
     long_short = each[:, -1] - each[:, 0]
@@ -138,77 +136,40 @@ def simulate_topk(
     Shape   score, universe (T, N); benchmark (T,) closes; delisted (N,) row of the last trading session or -1
     Source  09 §5, 10 §3
     """
-    if score.shape != panels.shape or universe.shape != panels.shape:
-        raise DataError("portfolio", f"score and universe must have the shape {panels.shape}", f"{score.shape}")
-    if min(k, horizon) < 1 or not capital > 0:
-        raise DataError("portfolio", "k, horizon and capital must be positive", f"{k}, {horizon} and {capital}")
-    ranked = np.where(universe & np.isfinite(score), score, np.nan)
-    decided = np.flatnonzero(np.isfinite(ranked).any(axis=1))
-    if not len(decided) or decided[0] + 1 >= len(score):
-        raise DataError("portfolio", "there must be scores in the universe before the last session", f"{len(decided)}")
-    first, stop = int(decided[0]), min(int(decided[-1]) + 2, len(score))
-    rates = cost_panels(panels, costs or Costs())
-    market = _market(panels, entry, (costs or Costs()).tick, delisted, lots)
-    ledger = sleeves.run_sleeves(
-        _picks(ranked, k), market, rates, horizon, float(capital), 1 - delist_haircut, first, stop
+    orders = top_k_orders(
+        score,
+        panels,
+        universe,
+        horizon=horizon,
+        k=k,
+        costs=costs or Costs(),
+        delisted=delisted,
+        delist_haircut=delist_haircut,
     )
-    everything = np.where(np.isfinite(ranked).any(axis=1, keepdims=True) & universe, 0.0, np.nan)
-    free = cost_panels(panels, Costs.none())
-    whole = sleeves.run_sleeves(
-        _picks(everything, score.shape[1]),
-        market._replace(lot_step=np.zeros(score.shape[1])),
-        free,
-        horizon,
-        float(capital),
-        1 - delist_haircut,
-        first,
-        stop,
-    )
-    index = np.full(len(score), np.nan) if benchmark is None else benchmark
-    return _result(panels.sessions, ledger, whole[:, sleeves.NAV], index, slice(first, stop))
+    return by_entry(orders, entries=(entry,), capital=capital, benchmark=benchmark, lots=lots)[entry]
 
 
-def lot_sizes(assets: AssetArray) -> tuple[Float64Array, Float64Array]:
-    """Smallest purchase and its step in shares, (N,) each: STAR 200 and 1, BSE 100 and 1, others 100 and 100."""
-    boards = [_board(str(asset)) for asset in assets]
-    least = np.array([STAR_LEAST if name == "star" else LOT for name in boards])
-    step = np.array([1.0 if name in ("star", "bse") else LOT for name in boards])
-    return least, step
+def by_entry(
+    orders: Orders,
+    *,
+    entries: Sequence[Entry] = ENTRIES,
+    capital: float = 1e8,
+    benchmark: Float64Array | None = None,
+    lots: bool = True,
+) -> dict[Entry, PortfolioResult]:
+    """The same orders at each entry's prices and limits, each against a universe filled alike; in the order given.
 
-
-def _board(asset: str) -> str:
-    """Board of a code; codes that belong to none trade as the main board does."""
-    try:
-        return board(asset)
-    except DataError:
-        return "main"
-
-
-def _market(panels: Panels, entry: Entry, tick: float, delisted: IntArray | None, lots: bool) -> sleeves.Market:
-    fill = fills(panels, entry, tick=tick)
-    least, step = lot_sizes(panels.assets)
-    return sleeves.Market(
-        np.ascontiguousarray(fill.price),
-        fill.buyable,
-        fill.sellable,
-        np.ascontiguousarray(panels["close"]),
-        np.ascontiguousarray(panels["prev_close"]),
-        last_sessions(panels, fill, delisted),
-        least,
-        step if lots else np.zeros(len(step)),
-    )
-
-
-@njit(cache=True, nogil=True)
-def _picks(score: Float64Array, k: int) -> IntArray:
-    """The k best assets of each session, best first, ties by position; -1 behind the last, (T, k)."""
-    out = np.full((score.shape[0], min(k, score.shape[1])), -1, np.int64)
-    for t in range(score.shape[0]):
-        order = np.argsort(-score[t], kind="mergesort")
-        for i in range(out.shape[1]):
-            if not np.isnan(score[t, order[i]]):
-                out[t, i] = order[i]
-    return out
+    Shape   benchmark (T,) closes
+    """
+    if not capital > 0:
+        raise DataError("portfolio", "capital must be positive", f"{capital}")
+    index = np.full(len(orders.panels.sessions), np.nan) if benchmark is None else benchmark
+    found: dict[Entry, PortfolioResult] = {}
+    for entry in entries:
+        market = orders.market(entry, lots=lots)
+        ledger, whole = orders.hold_picks(market, capital), orders.hold_everything(market, capital)
+        found[entry] = _result(orders.panels.sessions, ledger, whole, index, orders.span)
+    return found
 
 
 def _result(
@@ -249,26 +210,6 @@ def _returns(level: Float64Array) -> Float64Array:
     return np.append(np.nan, level[1:] / level[:-1] - 1)
 
 
-def performance(returns: Float64Array) -> dict[str, float]:
-    """Compounded return, volatility and Sharpe ratio per year, and the deepest drawdown (negative), of (T,) returns."""
-    valid = returns[np.isfinite(returns)]
-    if len(valid) < 2:
-        return dict.fromkeys(("annual_return", "annual_volatility", "sharpe", "max_drawdown"), math.nan)
-    std = float(valid.std(ddof=1))
-    return {
-        "annual_return": float(np.prod(1 + valid) ** (ANN_DAYS / len(valid)) - 1),
-        "annual_volatility": std * math.sqrt(ANN_DAYS),
-        "sharpe": float(valid.mean()) / std * math.sqrt(ANN_DAYS) if std > 0 else math.nan,
-        "max_drawdown": float(drawdown(valid).min()),
-    }
-
-
-def drawdown(returns: Float64Array) -> Float64Array:
-    """Value over its highest so far, less one, (T,); a NaN return counts as none."""
-    value = np.cumprod(1 + np.nan_to_num(returns))
-    return value / np.maximum(np.maximum.accumulate(value), 1.0) - 1
-
-
 def _summary(result: PortfolioResult) -> dict[str, float]:
     """Headline numbers; those of the benchmark only where there is one."""
     alive = np.isfinite(result.net)
@@ -276,9 +217,14 @@ def _summary(result: PortfolioResult) -> dict[str, float]:
     for name, other in (("universe", result.universe), ("benchmark", result.benchmark)):
         if np.isfinite(other).any():
             excess = performance(result.net - other)
+            ahead = relative(result.net, other)
             out[f"{name}_annual_return"] = performance(other)["annual_return"]
             out[f"excess_over_{name}"] = float(np.nanmean(result.net - other)) * ANN_DAYS
             out[f"information_ratio_{name}"] = excess["sharpe"]
+            out[f"hit_rate_{name}"] = float((ahead[np.isfinite(ahead)] > 0).mean())
+            out[f"max_drawdown_against_{name}"] = performance(ahead)["max_drawdown"]
+    months = monthly_returns(result.net, result.sessions)
+    out["worst_month"], out["months_above_zero"] = months.worst, months.positive
     years = alive.sum() / ANN_DAYS
     out["annual_turnover"] = float(result.turnover[alive].sum() / years)
     before = np.append(np.nan, result.nav[:-1])

@@ -7,7 +7,9 @@ import pytest
 
 from features.panel import DataError, Panels
 from training.evaluate.costs import Costs
-from training.evaluate.portfolio import decile_portfolios, drawdown, lot_sizes, performance, simulate_topk
+from training.evaluate.orders import lot_sizes
+from training.evaluate.performance import drawdown, performance
+from training.evaluate.portfolio import decile_portfolios, simulate_topk
 
 T, N = 40, 8
 
