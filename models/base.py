@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
 from features.panel import BoolArray, Float32Array, Float64Array, IntArray, Refusal
+from models.blocks import blocks
+
+_PROBE_BYTES: Final = 1 << 20  # of the rows that are scored at a time until two scores differ
 
 
 class FitError(Refusal, RuntimeError):
@@ -96,16 +99,22 @@ class Sample:
 
 def require_finite(who: str, X: Float32Array, columns: Sequence[str]) -> None:
     """Refuse a matrix (M, K) with a cell that is missing or infinite, naming the first such row and column."""
-    # A sum is finite if all of its terms are, short of overflow: one pass without an (M, K) mask for good matrices.
-    if np.isfinite(X.sum(dtype=np.float64)):
+    first, found = None, 0
+    for part in blocks(X):
+        good = np.isfinite(X[part])
+        if good.all():
+            continue
+        found += int(good.size - np.count_nonzero(good))
+        if first is None:
+            row, column = np.argwhere(~good)[0]
+            first = part.start + int(row), int(column)
+    if first is None:
         return
-    bad = ~np.isfinite(X)
-    row, column = (int(i) for i in np.argwhere(bad)[0])
     raise FitError(
         who,
         "every cell of X must be a finite number",
-        f"{int(bad.sum())} of {bad.size} cells that are not",
-        f"row {row}, column {columns[column]}",
+        f"{found} of {X.size} cells that are not",
+        f"row {first[0]}, column {columns[first[1]]}",
         "standardise the columns first: that fills what is missing and counts it",
     )
 
@@ -120,12 +129,27 @@ def require_aligned(who: str, X: Float32Array, columns: Sequence[str]) -> None:
 def require_varied(who: str, score: Float64Array) -> None:
     """Refuse scores (M,) that are all the same: they rank nothing, and everything after them would be ties."""
     if len(score) == 0 or float(np.ptp(score)) == 0.0:
-        raise FitError(
-            who,
-            "a fitted model must tell its rows apart",
-            "constant predictions",
-            help="its penalties are too strong for these rows, or no column says anything about the label",
-        )
+        raise _constant(who)
+
+
+def require_varied_scores(who: str, fitted: FittedAlpha, sample: Sample) -> None:
+    """Refuse a model whose scores of the sample are all the same; it scores no more sessions than tell otherwise."""
+    low, high = np.inf, -np.inf
+    for part in blocks(sample.X, sample.session, size=_PROBE_BYTES):
+        score = fitted.predict(sample.X[part], sample.session[part])
+        low, high = min(low, float(score.min())), max(high, float(score.max()))
+        if high > low:
+            return
+    raise _constant(who)
+
+
+def _constant(who: str) -> FitError:
+    return FitError(
+        who,
+        "a fitted model must tell its rows apart",
+        "constant predictions",
+        help="its penalties are too strong for these rows, or no column says anything about the label",
+    )
 
 
 class Trial(Protocol):

@@ -38,13 +38,16 @@ def release(array: NDArray[Any]) -> None:
     held.madvise(mmap.MADV_DONTNEED, aligned, high - low + start - aligned)
 
 
-def blocks(array: NDArray[Any], session: IntArray | None = None, rows: BoolArray | None = None) -> Iterator[slice]:
-    """Slices that follow one another over an array (M, ...), each of about BLOCK_BYTES; a used block is released.
+def blocks(
+    array: NDArray[Any], session: IntArray | None = None, rows: BoolArray | None = None, size: int | None = None
+) -> Iterator[slice]:
+    """Slices that follow one another over an array (M, ...); a used one is released.
 
+    size     bytes that each takes, about; None for BLOCK_BYTES
     session  (M,) non-decreasing: no session is cut, so that a block may be larger
     rows     (M,) mask: the slices cover its rows alone; with a session, it holds whole sessions
     """
-    longest = max(1, BLOCK_BYTES // max(1, array.itemsize * math.prod(array.shape[1:])))
+    longest = max(1, (size or BLOCK_BYTES) // max(1, array.itemsize * math.prod(array.shape[1:])))
     edges = None if session is None else _edges(session)
     for first, last in [(0, len(array))] if rows is None else _runs(rows):
         start = first

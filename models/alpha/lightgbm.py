@@ -13,7 +13,7 @@ import numpy as np
 
 from features.panel import Float32Array, Float64Array, IntArray
 from models.alpha.validation import latest_sessions
-from models.base import FitError, Sample, Trial, require_aligned, require_varied
+from models.base import FitError, Sample, Trial, require_aligned, require_varied_scores
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class LightGBM:
             "refit_on_all": False,
         }
         fitted = FittedLightGBM(self, sample.columns, {**params, **decided}, tuple(b for b, _ in grown))
-        require_varied("model lightgbm", fitted.predict(sample.X, sample.session))
+        require_varied_scores("model lightgbm", fitted, sample)
         return fitted
 
     def _grow(

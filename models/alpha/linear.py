@@ -15,9 +15,10 @@ from sklearn.linear_model import ElasticNet, Ridge
 
 from features.panel import Float32Array, Float64Array, IntArray
 from models.alpha.validation import DailyRankIC, latest_sessions
-from models.base import FitError, Sample, Trial, require_aligned, require_varied
+from models.base import FitError, Sample, Trial, require_aligned, require_varied_scores
+from models.blocks import blocks
 
-_BLOCK: Final = 65_536  # rows that are turned to float64 at a time
+_BLOCK: Final = 1 << 24  # bytes of the rows that are turned to float64 at a time
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Linear:
         }
         intercept = moments.mean_y - float(moments.mean @ beta)
         fitted = FittedLinear(self, sample.columns, used, beta, intercept, moments.spread)
-        require_varied("model linear", fitted.predict(sample.X, sample.session))
+        require_varied_scores("model linear", fitted, sample)
         return fitted
 
     def _validated(self, sample: Sample) -> dict[float, float]:
@@ -76,7 +77,9 @@ class Linear:
             return {self._alphas()[0]: 0.0}
         earlier, later = latest_sessions(sample, self.valid_share)
         moments, rank_ic = _moments(earlier), DailyRankIC(later)
-        return {a: rank_ic(later.X @ self._solve(moments, a)) for a in self._alphas()}
+        path = np.column_stack([self._solve(moments, a) for a in self._alphas()])
+        scores = np.vstack([later.X[part] @ path for part in blocks(later.X)])
+        return {a: rank_ic(scores[:, i]) for i, a in enumerate(self._alphas())}
 
     def _solve(self, moments: _Moments, alpha: float) -> Float64Array:
         if self.l1_ratio == 0.0:
@@ -182,10 +185,10 @@ def _moments(sample: Sample) -> _Moments:
     """
     k, weight = len(sample.columns), sample.unit_weight
     gram, cross, total = np.zeros((k, k)), np.zeros(k), np.zeros(k)
-    for a in range(0, len(sample.y), _BLOCK):
-        x, w = sample.X[a : a + _BLOCK].astype(np.float64), weight[a : a + _BLOCK]
+    for part in blocks(sample.X, size=_BLOCK):
+        x, w = sample.X[part].astype(np.float64), weight[part]
         gram += x.T @ (x * w[:, None])
-        cross += x.T @ (w * sample.y[a : a + _BLOCK])
+        cross += x.T @ (w * sample.y[part])
         total += w @ x
     n = float(weight.sum())
     mean, mean_y = total / n, float(weight @ sample.y) / n

@@ -13,8 +13,9 @@ import numpy as np
 import xgboost as xgb
 
 from features.panel import Float32Array, Float64Array, IntArray
+from models.alpha.quantile_matrix import quantile_matrix
 from models.alpha.validation import latest_sessions
-from models.base import FitError, Sample, Trial, require_aligned, require_varied
+from models.base import FitError, Sample, Trial, require_aligned, require_varied_scores
 
 # What the settings below are called in XGBoost, with its aliases: `extra` may not say them a second time.
 _SPOKEN_FOR: Final = frozenset(
@@ -90,7 +91,7 @@ class XGBoost:
             "refit_on_all": False,
         }
         fitted = FittedXGBoost(self, sample.columns, {**params, "rounds": self.rounds, **decided}, booster)
-        require_varied("model xgboost", fitted.predict(sample.X, sample.session))
+        require_varied_scores("model xgboost", fitted, sample)
         return fitted
 
     def _grow(self, sample: Sample, params: Mapping[str, Any]) -> tuple[Sample, xgb.Booster]:
@@ -113,8 +114,8 @@ class XGBoost:
         return earlier, booster
 
     def _matrix(self, sample: Sample, ref: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
-        return xgb.QuantileDMatrix(
-            sample.X, sample.y, weight=sample.unit_weight, max_bin=self.max_bin, nthread=self.threads, ref=ref
+        return quantile_matrix(
+            sample.X, sample.y, sample.unit_weight, max_bin=self.max_bin, threads=self.threads, ref=ref
         )
 
     def _params(self, columns: tuple[str, ...], seed: int) -> dict[str, Any]:
