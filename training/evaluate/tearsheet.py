@@ -127,7 +127,7 @@ def _information(rank_ic: Float64Array, horizon: int) -> Information:
 
 
 def _weighted(values: Float64Array, label: Float64Array, rank_ic: Float64Array) -> Float64Array:
-    """Label earned by weights in proportion to the factor's distance from the mean, where the session is judged, (T,)."""
+    """Label earned by weights in proportion to the factor's distance from the mean, on judged sessions, (T,)."""
     both = np.isfinite(values) & np.isfinite(label) & np.isfinite(rank_ic)[:, None]
     weight = cs_scale(cs_demean(np.where(both, values, np.nan), both), both)
     earned = np.where(both, weight * label, 0.0).sum(axis=1)
