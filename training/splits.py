@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
-from features.panel import BoolArray, DataError, IntArray
+from features.panel import BoolArray, DataError, Float64Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Split:
     def holdout(self) -> IntArray:
         """Positions of the sealed sessions."""
         return self.sealed.test
+
+    @property
+    def development(self) -> IntArray:
+        """Positions from the first session trained on to the last one tested in the folds; no label of theirs is due
+        in the holdout.
+        """
+        return np.arange(self.folds[0].train[0], self.folds[-1].test[-1] + 1)
 
 
 def walk_forward(
@@ -123,6 +131,33 @@ def purge(session: IntArray, exit: IntArray, first_test: int) -> BoolArray:
     Shape   session, exit: one shape; positions of each decision and of its label's realised exit (-1: no label)
     Returns true where a label exists and was known before the first session tested on
     """
+    _check_labels(session, exit)
+    return np.asarray((exit >= 0) & (exit < first_test) & (session < first_test))
+
+
+def purge_between(session: IntArray, exit: IntArray, test_session: IntArray, test_exit: IntArray) -> BoolArray:
+    """Which labels may be trained on beside tests that lie before and after them, however long each label is.
+
+    A label spans the sessions from its decision to its realised exit, both included.
+
+    Shape   session, exit: one shape, the labels to train on; test_session, test_exit: another, those tested on;
+            positions of each decision and of its label's realised exit (-1: no label)
+    Returns true where a label exists and shares no session with any label tested on
+    """
+    _check_labels(session, exit)
+    _check_labels(test_session, test_exit)
+    tested = test_exit >= 0
+    end = 1 + max(int(exit.max(initial=0)), int(test_exit.max(initial=0)))
+    begun = np.bincount(test_session[tested], minlength=end + 1)
+    ended = np.bincount(test_exit[tested] + 1, minlength=end + 1)
+    under_test = np.append(0, np.cumsum(np.cumsum(begun - ended) > 0))
+    there = exit >= 0
+    clear = np.zeros(exit.shape, bool)
+    clear[there] = under_test[exit[there] + 1] == under_test[session[there]]
+    return clear
+
+
+def _check_labels(session: IntArray, exit: IntArray) -> None:
     if session.shape != exit.shape:
         raise DataError("purge", f"exit must have the shape {session.shape}", f"{exit.shape}")
     backward = (exit >= 0) & (exit <= session)
@@ -130,7 +165,6 @@ def purge(session: IntArray, exit: IntArray, first_test: int) -> BoolArray:
         row = int(np.argmax(backward))
         found = f"{exit.flat[row]} on {session.flat[row]}"
         raise DataError("purge", "a label must end after its session", found, f"row {row}")
-    return np.asarray((exit >= 0) & (exit < first_test) & (session < first_test))
 
 
 def inner_folds(train: IntArray, *, gap: int, embargo: int = 5, folds: int = 3) -> tuple[Fold, ...]:
@@ -146,3 +180,87 @@ def inner_folds(train: IntArray, *, gap: int, embargo: int = 5, folds: int = 3) 
     return tuple(
         Fold(number, np.arange(train[0], block[0] - hole + 1), block) for number, block in enumerate(blocks[1:])
     )
+
+
+@dataclass(frozen=True)
+class CombinatorialFold:
+    """One choice of groups to test on; positions, ascending, neither train nor test consecutive.
+
+    groups  numbers of those tested on, ascending
+    blocks  the sessions of each of them, (·,)
+    """
+
+    number: int
+    groups: tuple[int, ...]
+    train: IntArray = field(repr=False)
+    blocks: tuple[IntArray, ...] = field(repr=False)
+
+    @property
+    def test(self) -> IntArray:
+        """Positions of all sessions tested on."""
+        return np.concatenate(self.blocks)
+
+
+@dataclass(frozen=True)
+class Combinatorial:
+    """Every choice of k groups of sessions to test on, and the back-tests that their tests make up.
+
+    folds  all C(groups, k) of them; each session is tested on by C(groups - 1, k - 1)
+    paths  (C(groups - 1, k - 1), groups) number of the fold whose test of a group stands in a path: each path covers
+           every session once, each test of a fold stands in one path
+    """
+
+    folds: tuple[CombinatorialFold, ...]
+    paths: IntArray = field(repr=False)
+
+    def path(self, number: int, by_fold: Float64Array) -> Float64Array:
+        """What one back-test path saw: by_fold (folds, T, ...) are each fold's scores on the axis of sessions.
+
+        NaN  sessions in no group
+        """
+        out = np.full(by_fold.shape[1:], np.nan)
+        for group, fold in enumerate(self.paths[number]):
+            chosen = self.folds[fold]
+            block = chosen.blocks[chosen.groups.index(group)]
+            out[block] = by_fold[fold, block]
+        return out
+
+
+def combinatorial(sessions: IntArray, *, gap: int, embargo: int = 5, groups: int = 8, k: int = 2) -> Combinatorial:
+    """Combinatorial purged cross-validation: each choice of k of so many equal groups of sessions tests once.
+
+    A session is trained on if its label, from decision to due exit, meets no label of a test session, and if it lies
+    more than `embargo` sessions behind the last of them; so what lies between two test blocks is trained on but for
+    their edges. Exits that are delayed reach farther: `purge_between` takes out the rows concerned.
+
+    sessions  consecutive positions, Split.development say: the holdout stays out
+
+    Errors  DataError when a group between two tested ones would have no session left to train on
+    Source  09 §3; López de Prado 2018, ch. 12
+    """
+    if gap < 1 or embargo < 0:
+        raise DataError("split", "gap must be at least one session and embargo not negative", f"{gap} and {embargo}")
+    if not 1 <= k < groups:
+        raise DataError("split", "of the groups at least one must be tested on and one trained on", f"{k} of {groups}")
+    least = groups * (2 * gap + embargo + 1)
+    if len(sessions) < least:
+        raise DataError(
+            "split",
+            f"{groups} groups with {gap} sessions left out before a test and {gap + embargo} behind it "
+            f"need at least {least} sessions",
+            f"{len(sessions)}",
+            help="give more history, or fewer groups",
+        )
+    blocks = np.array_split(sessions, groups)
+    chosen = tuple(combinations(range(groups), k))
+
+    def fold(number: int, tested: tuple[int, ...]) -> CombinatorialFold:
+        free = np.ones(len(sessions), bool)
+        for group in tested:
+            first, last = blocks[group][0], blocks[group][-1]
+            free &= (sessions + gap < first) | (sessions > last + gap + embargo)
+        return CombinatorialFold(number, tested, sessions[free], tuple(blocks[group] for group in tested))
+
+    folds = tuple(fold(number, tested) for number, tested in enumerate(chosen))
+    paths = [[f.number for f in folds if group in f.groups] for group in range(groups)]
+    return Combinatorial(folds, np.array(paths, np.int64).T)

@@ -110,7 +110,7 @@ def test_nothing_is_found_where_nothing_is_planted() -> None:
 def test_labels_shuffled_across_dates_cannot_be_predicted(planted: list[Walked]) -> None:
     data = planted[0].data
     order = np.random.default_rng(0).permutation(len(data.matrix.sessions))
-    labels = replace(data.labels, value=data.labels.value[order], target=data.labels.target[order])
+    labels = data.labels.with_outcomes(data.labels.value[order])
     shuffled = replace(data, labels=labels)
     found = rank_ic(LINEAR, scores(LINEAR, shuffled), labels)
     assert found.n > 400

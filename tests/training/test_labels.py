@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from features.panel import DataError, Panels
-from training.labels import fills, make_labels
+from tests.oracle.a_share_market import random_market
+from training.excess import shrunk_betas
+from training.fills import fills
+from training.labels import make_labels, paper_returns
 
 T, N = 16, 4
 
@@ -25,6 +28,12 @@ def flat_market(price: float = 10.0, **changed: dict[tuple[int, int], float]) ->
 
 def everyone() -> np.ndarray:
     return np.ones((T, N), bool)
+
+
+def unaccounted(lost: dict[str, int]) -> int:
+    """Rows of the universe that are neither kept nor lost for a reason."""
+    why = ("no_row_at_entry", "limit_up_at_entry", "no_exit_yet", "exit_blocked", "no_benchmark", "no_beta")
+    return lost["universe"] - sum(lost[reason] for reason in why) - lost["kept"]
 
 
 def test_a_decision_enters_the_next_session_and_leaves_horizon_sessions_later():
@@ -181,13 +190,13 @@ def test_the_waterfall_accounts_for_every_row_of_the_universe():
         "no_exit_yet",
         "exit_blocked",
         "no_benchmark",
+        "no_beta",
         "delayed_exit",
         "delisted",
         "kept",
     ]
     assert lost["no_row_at_entry"] == lost["limit_up_at_entry"] == 1
-    reasons = ("no_row_at_entry", "limit_up_at_entry", "no_exit_yet", "exit_blocked", "no_benchmark")
-    assert lost["universe"] - sum(lost[reason] for reason in reasons) == lost["kept"]
+    assert unaccounted(lost) == 0
 
 
 def test_more_data_never_changes_a_label_that_was_there():
@@ -198,6 +207,198 @@ def test_more_data_never_changes_a_label_that_was_there():
     there = np.isfinite(part.total)
     assert there.sum() > 10
     assert np.array_equal(part.total[there], whole.total[:10][there])
+
+
+def test_more_labels_of_an_industry_than_seven_make_it_a_measure_of_its_own():
+    panels, _ = random_market(6, t_count=30, n_count=20, delistings=0)
+    universe = np.ones(panels.shape, bool)
+    industry = np.repeat([4.0, 7.0, np.nan], [12, 5, 3])[None, :]
+    labels = make_labels(panels, universe, horizon=2, excess="industry", industry=industry)
+    over_all = make_labels(panels, universe, horizon=2)
+    sessions = np.flatnonzero(np.isfinite(labels.value[:, :12]).sum(axis=1) >= 8)
+    assert len(sessions) > 10
+    assert np.abs(np.nanmean(labels.value[sessions, :12], axis=1)).max() < 1e-12
+    np.testing.assert_array_equal(labels.value[:, 12:], over_all.value[:, 12:])
+
+
+def test_negative_codes_belong_to_no_industry_and_integers_will_do():
+    panels, _ = random_market(6, t_count=30, n_count=20, delistings=0)
+    universe = np.ones(panels.shape, bool)
+    codes = np.repeat([4, -1], [10, 10])[None, :]
+    labels = make_labels(panels, universe, horizon=2, excess="industry", industry=codes)
+    over_all = make_labels(panels, universe, horizon=2)
+    np.testing.assert_array_equal(labels.value[:, 10:], over_all.value[:, 10:])
+    assert not np.array_equal(labels.value[:, :10], over_all.value[:, :10], equal_nan=True)
+
+
+def one_factor_market(beta: np.ndarray, t_count: int = 400, seed: int = 0) -> tuple[Panels, np.ndarray]:
+    """Closes that move beta times the market and little of their own; the market's daily log returns."""
+    rng = np.random.default_rng(seed)
+    market = rng.normal(0, 0.01, t_count)
+    returns = beta * market[:, None] + rng.normal(0, 0.002, (t_count, len(beta)))
+    close = 10 * np.exp(np.cumsum(returns, axis=0))
+    prices = dict.fromkeys(("open", "high", "low", "close"), close)
+    values = prices | {"prev_close": np.vstack([close[:1] / np.exp(returns[:1]), close[:-1]])}
+    values |= {"volume": np.ones(close.shape), "total_turnover": close}
+    sessions = np.arange("2020-01-01", "2023-01-01", dtype="datetime64[D]")[:t_count]
+    return Panels(sessions, np.array([f"60000{n}.XSHG" for n in range(len(beta))]), values), market
+
+
+def test_betas_of_a_market_of_one_factor_are_found_and_shrunk_by_a_third_to_one():
+    true = np.array([0.4, 0.8, 1.0, 1.2, 1.6])
+    panels, market = one_factor_market(true)
+    everywhere = np.ones(panels.shape, bool)
+    index = np.exp(np.cumsum(market))
+    for close in (None, index):
+        found = shrunk_betas(panels, everywhere, everywhere, close)
+        assert np.isnan(found[:251]).all()
+        assert np.abs(found[251:] - (2 / 3 * true + 1 / 3)).max() < 0.06
+
+
+def test_a_beta_knows_nothing_of_what_comes_after_its_session():
+    panels, market = one_factor_market(np.array([0.5, 1.0, 1.5]))
+    everywhere = np.ones(panels.shape, bool)
+    cut = 300
+    rng = np.random.default_rng(1)
+    wild = {name: values.copy() for name, values in panels.values.items()}
+    for values in wild.values():
+        values[cut:] *= rng.uniform(0.2, 5, values[cut:].shape)
+    for index in (None, np.exp(np.cumsum(market))):
+        later = None if index is None else np.where(np.arange(len(index)) < cut, index, 2 * index)
+        before = shrunk_betas(panels, everywhere, everywhere, index)
+        after = shrunk_betas(Panels(panels.sessions, panels.assets, wild), everywhere, everywhere, later)
+        np.testing.assert_array_equal(after[:cut], before[:cut])
+        assert not np.array_equal(after[cut:], before[cut:])
+
+
+def test_an_asset_listed_for_less_than_a_year_has_no_beta_and_is_counted():
+    panels, _ = one_factor_market(np.array([0.5, 1.0, 1.5]))
+    for values in panels.values.values():
+        values[:100, 1] = np.nan
+    labels = make_labels(panels, np.ones(panels.shape, bool), horizon=2, excess="beta")
+    assert np.isnan(labels.value[:351, 1]).all()
+    assert np.isfinite(labels.value[351:397, 1]).all()
+    assert np.isfinite(labels.value[251:397, [0, 2]]).all()
+    assert labels.lost["no_beta"] == 2 * 251 + (351 - 99)  # the first decision that enters is that of row 99
+    assert unaccounted(labels.lost) == 0
+
+
+def test_a_return_less_beta_times_the_market_keeps_nothing_of_the_market():
+    true = np.array([0.4, 0.8, 1.0, 1.2, 1.6])
+    panels, market = one_factor_market(true, t_count=800)
+    everywhere = np.ones(panels.shape, bool)
+    over_market = np.append(np.cumsum(market)[4:] - np.cumsum(market)[1:-3], np.full(4, np.nan))
+    plain = make_labels(panels, everywhere, horizon=3, entry="next_close").value
+    hedged = make_labels(panels, everywhere, horizon=3, entry="next_close", excess="beta").value
+    there = np.isfinite(hedged).all(axis=1)
+    slopes = [np.polyfit(over_market[there], value[there], 1)[0] for value in (plain, hedged)]
+    assert np.abs(slopes[0] - (true - 1)).max() < 0.05
+    assert np.abs(slopes[1] - (true - 1) / 3).max() < 0.05, "a third of it stays, for betas are shrunk"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"excess": "industry"}, "needs their codes as"),
+        ({"excess": "industry", "industry": np.zeros(N)}, r"found the shape \(4,\)"),
+        ({"excess": "beta", "benchmark": np.ones(T)}, "found prices without closes"),
+        ({"excess": "beta", "benchmark_close": np.ones(T)}, "found closes without prices"),
+        ({"excess": "sector"}, "found 'sector'"),
+        ({"half_life": 0.0}, "half_life"),
+    ],
+)
+def test_an_excess_without_what_it_needs_is_refused(given, message):
+    with pytest.raises(DataError, match=message):
+        make_labels(flat_market(), everyone(), **{"horizon": 2, **given})
+
+
+def test_an_older_label_counts_half_for_every_half_life():
+    plain = make_labels(flat_market(), everyone(), horizon=2)
+    aged = make_labels(flat_market(), everyone(), horizon=2, half_life=4.0)
+    newest = T - 1 - 3
+    for t in range(newest + 1):
+        np.testing.assert_allclose(aged.weight[t], plain.weight[t] * 0.5 ** ((newest - t) / 4), rtol=1e-14)
+    assert (aged.weight[newest + 1 :] == 0).all()
+    earlier = aged.known_before(9)
+    np.testing.assert_allclose(earlier.weight[5], plain.known_before(9).weight[5], rtol=1e-14)
+    assert (earlier.weight[6:] == 0).all()
+
+
+def test_a_naive_back_test_buys_at_limit_up_and_sells_what_cannot_be_sold():
+    panels = flat_market(
+        open={(3, 0): 11.0, (6, 0): 9.0, (6, 1): 10.2},
+        close={(5, 1): 10.4},
+        volume={(6, 1): 0.0, (3, 2): 0.0},
+    )
+    panels["prev_close"][6, 1] = 10.4
+    paper = paper_returns(panels, everyone(), horizon=3)
+    assert paper[2, 0] == pytest.approx(math.log(9 / 11))
+    assert paper[2, 1] == pytest.approx(math.log(10.4 / 10))
+    assert math.isnan(paper[2, 2])
+    assert np.isnan(paper[T - 4 :]).all()
+    assert np.isfinite(paper[T - 5]).all()
+
+
+@pytest.mark.parametrize("entry", ["next_open", "next_vwap", "next_close"])
+def test_a_naive_return_is_the_label_s_wherever_nothing_stood_in_its_way(entry):
+    panels, delisted = random_market(8)
+    universe = np.random.default_rng(8).random(panels.shape) < 0.9
+    for horizon in (1, 5, 20):
+        labels = make_labels(panels, universe, horizon=horizon, entry=entry, delisted=delisted)
+        paper = paper_returns(panels, universe, horizon=horizon, entry=entry)
+        due = labels.exit == np.arange(len(universe))[:, None] + labels.gap
+        sold = due & (fills(panels, entry).sellable[np.maximum(labels.exit, 0), np.arange(universe.shape[1])])
+        assert sold.sum() > 100
+        np.testing.assert_allclose(paper[sold], labels.total[sold], rtol=0, atol=1e-12)
+        assert (np.isfinite(paper) & ~np.isfinite(labels.value)).any()
+        assert not np.isfinite(paper[~universe]).any()
+
+
+def test_a_horizon_longer_than_the_data_gives_a_naive_back_test_nothing():
+    assert np.isnan(paper_returns(flat_market(), everyone(), horizon=T + 3)).all()
+
+
+def test_labels_apart_from_tests_meet_none_of_theirs_and_are_judged_among_themselves():
+    panels, delisted = random_market(11, t_count=120, n_count=30)
+    labels = make_labels(panels, np.ones(panels.shape, bool), horizon=3, delisted=delisted, half_life=50.0)
+    test = np.concatenate([np.arange(40, 52), np.arange(80, 90)])
+    under_test = {
+        row for t in test for n in range(30) if labels.exit[t, n] >= 0 for row in range(t, labels.exit[t, n] + 1)
+    }
+    assert max(under_test) > 90 + 3, "no exit is delayed past the last test"
+    apart = labels.apart_from(test)
+    for t in range(120):
+        for n in range(30):
+            clear = labels.exit[t, n] >= 0 and under_test.isdisjoint(range(t, labels.exit[t, n] + 1))
+            assert (apart.exit[t, n] >= 0) == clear
+    kept = apart.exit >= 0
+    assert kept[53:80].sum() > 200, "what lies between the tests is purged whole"
+    assert np.abs(np.nanmean(np.where(kept.any(axis=1, keepdims=True), apart.value, 0), axis=1)).max() < 1e-12
+    partly = kept.any(axis=1) & ((labels.exit >= 0) & ~kept).any(axis=1)
+    assert partly.any()
+    assert (apart.value[partly] != labels.value[partly]).any()
+
+
+def test_other_outcomes_are_known_when_due_and_judged_against_each_other():
+    labels = make_labels(flat_market(), everyone(), horizon=2, half_life=5.0)
+    outcome = np.random.default_rng(0).normal(size=(T, N))
+    outcome[4, 1] = np.nan
+    other = labels.with_outcomes(outcome)
+    assert other.exit[4].tolist() == [7, -1, 7, 7]
+    assert (other.exit[T - 3 :] == -1).all()
+    np.testing.assert_allclose(other.value[4], outcome[4] - np.nanmean(outcome[4]), atol=1e-14)
+    assert (other.weight[4, [0, 2, 3]] > 0).all()
+    later = other.known_before(7)
+    assert (later.exit[4:] == -1).all()
+    np.testing.assert_array_equal(later.target[:4], other.target[:4])
+
+
+def test_labels_known_before_one_session_and_then_another_are_those_known_before_the_first():
+    panels, delisted = random_market(12, t_count=60, n_count=20)
+    labels = make_labels(panels, np.ones(panels.shape, bool), horizon=3, delisted=delisted, half_life=30.0)
+    early, twice = labels.known_before(30), labels.known_before(45).known_before(30)
+    for name in ("value", "total", "target", "exit", "left", "weight"):
+        np.testing.assert_array_equal(getattr(twice, name), getattr(early, name))
 
 
 @pytest.mark.parametrize(
