@@ -47,7 +47,7 @@ def blocks(
     session  (M,) non-decreasing: no session is cut, so that a block may be larger
     rows     (M,) mask: the slices cover its rows alone; with a session, it holds whole sessions
     """
-    longest = max(1, (size or BLOCK_BYTES) // max(1, array.itemsize * math.prod(array.shape[1:])))
+    longest = block_rows(array, size)
     edges = None if session is None else _edges(session)
     for first, last in [(0, len(array))] if rows is None else _runs(rows):
         start = first
@@ -57,6 +57,11 @@ def blocks(
             yield part
             release(array[part])
             start = part.stop
+
+
+def block_rows(array: NDArray[Any], size: int | None = None) -> int:
+    """Rows of a block of an array (M, ...)."""
+    return max(1, (size or BLOCK_BYTES) // max(1, array.itemsize * math.prod(array.shape[1:])))
 
 
 def _whole(edges: IntArray, start: int, longest: int) -> int:
