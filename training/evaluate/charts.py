@@ -78,8 +78,7 @@ def rank_ic(sessions: SessionArray, daily: Float64Array, holdout: Float64Array |
     figure = make_subplots(specs=[[{"secondary_y": True}]])
     months = monthly_ic(whole, sessions)
     middle = [f"{month}-15" for month in months.month]
-    colour = np.where(months.mean >= 0, PALE, "#e3b0a8")
-    figure.add_bar(x=middle, y=light(months.mean), marker_color=list(colour), name="monthly mean (left)")
+    figure.add_bar(x=middle, y=light(months.mean), marker_color=PALE, name="monthly mean (left)")
     valid = np.isfinite(whole)
     running = light(np.cumsum(whole[valid]))
     figure.add_scatter(
@@ -90,10 +89,28 @@ def rank_ic(sessions: SessionArray, daily: Float64Array, holdout: Float64Array |
         secondary_y=True,
     )
     styled(figure, "RankIC 秩相关 by session", "monthly mean RankIC")
-    figure.update_yaxes(title_text="cumulative RankIC", showgrid=False, secondary_y=True)
+    left, right = _with_one_zero(months.mean, running)
+    figure.update_yaxes(range=left, secondary_y=False)
+    right_axis = {"title": "cumulative RankIC", "showgrid": False, "zeroline": False, "tickmode": "auto"}
+    figure.update_yaxes(range=right, secondary_y=True, **right_axis)
     if holdout is not None:
         shade(figure, sessions, np.isfinite(holdout))
     return figure
+
+
+def _with_one_zero(left: ArrayLike, right: ArrayLike) -> tuple[list[float], list[float]]:
+    """Ranges of two y axes that hold their values and have 0 at one height."""
+    reach = []
+    for values in (left, right):
+        known = np.append(np.asarray(values, np.float64), 0.0)
+        low, high = float(known.min()), float(known.max())
+        reach.append((low, high) if high > low else (0.0, 1.0))
+    below = max(-low / (high - low) for low, high in reach)
+    ranges = []
+    for low, high in reach:
+        size = 1.06 * max(high / (1 - below) if below < 1 else 0.0, -low / below if below > 0 else 0.0)
+        ranges.append([-below * size, (1 - below) * size])
+    return ranges[0], ranges[1]
 
 
 def ic_distribution(daily: Float64Array, *, name: str = "RankIC") -> go.Figure:
@@ -160,13 +177,14 @@ def ic_months(sessions: SessionArray, daily: Float64Array, *, name: str = "RankI
 def ic_by_horizon(parts: Mapping[str, Mapping[int, IcSummary]]) -> go.Figure:
     """Mean IC with its 95 % band (fixed-b) for labels of several horizons; one line for each part of the sessions."""
     figure = go.Figure()
-    for (name, decay), colour in zip(parts.items(), (BLUE, ORANGE, GREEN), strict=False):
+    every = sorted({h for decay in parts.values() for h in decay})
+    for shift, ((name, decay), colour) in enumerate(zip(parts.items(), (BLUE, ORANGE, GREEN), strict=False)):
         horizons = sorted(decay)
         summaries = [decay[h] for h in horizons]
         mean, t, critical = (np.array([getattr(s, f) for s in summaries]) for f in ("mean", "nw_t", "nw_crit"))
         band = np.abs(np.divide(mean * critical, t, out=np.full(len(mean), np.nan), where=(t != 0) & np.isfinite(t)))
         figure.add_scatter(
-            x=[str(h) for h in horizons],
+            x=[every.index(h) + 0.06 * (shift - (len(parts) - 1) / 2) for h in horizons],
             y=light(mean),
             error_y={"type": "data", "array": light(np.nan_to_num(band)), "color": colour, "thickness": 1.2},
             mode="lines+markers",
@@ -174,7 +192,7 @@ def ic_by_horizon(parts: Mapping[str, Mapping[int, IcSummary]]) -> go.Figure:
             name=f"{name}: mean and 95 % band",
         )
     styled(figure, "RankIC by horizon of the label 预测期", "mean RankIC", "horizon (sessions)")
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(tickvals=list(range(len(every))), ticktext=[str(h) for h in every])
     return figure
 
 
@@ -192,6 +210,23 @@ def quantile_means(parts: Mapping[str, Deciles]) -> go.Figure:
     horizon = next(iter(parts.values())).horizon
     y = f"mean label over {horizon} session{'s' if horizon > 1 else ''} (bp)"
     styled(figure, "Mean return by group of the score 分组收益", y, "group (1: lowest score)")
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def quantile_means_by_horizon(found: Mapping[int, Deciles]) -> go.Figure:
+    """Mean label of each quantile in basis points a session, horizons side by side, with two standard errors."""
+    figure = go.Figure()
+    for (horizon, one), colour in zip(found.items(), (BLUE, ORANGE, GREEN, GREY, RED, PALE), strict=False):
+        scale = 1e4 / horizon
+        figure.add_bar(
+            x=[str(q + 1) for q in range(len(one.mean))],
+            y=light(one.mean * scale),
+            error_y={"type": "data", "array": light(2 * np.nan_to_num(one.se) * scale), "thickness": 1, "width": 3},
+            marker_color=colour,
+            name=f"{horizon} session{'s' if horizon > 1 else ''}",
+        )
+    styled(figure, "Mean return by quantile and horizon 分组收益 (± 2 s.e.)", "bp a session", "quantile (1: lowest)")
     figure.update_xaxes(type="category")
     return figure
 

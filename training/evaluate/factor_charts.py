@@ -17,8 +17,8 @@ from training.evaluate.waterfall import waterfall
 
 
 def rows_lost(lost: Mapping[str, int]) -> go.Figure:
-    """The way from the whole to the rows that are kept, reason by reason."""
-    steps = waterfall(lost)
+    """The way from the whole to the rows that are kept, by the reasons that took any."""
+    steps = [step for step in waterfall(lost) if step.rows or step.is_total]
     whole = max(steps[0].rows, 1)
     figure = go.Figure(
         go.Waterfall(

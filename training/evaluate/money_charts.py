@@ -125,8 +125,7 @@ def turnover(result: PortfolioResult, *, window: int = 20) -> go.Figure:
         smooth = np.convolve(shown, np.ones(window) / window, "valid")
         name = f"mean of {window} sessions"
         figure.add_scatter(x=days(at[window - 1 :]), y=light(smooth), name=name, line={"color": BLUE, "width": 2})
-    mean = shown.mean() if len(shown) else 0.0
-    return styled(figure, f"One-way turnover 换手, mean {mean:.1f} % of the value a session", "%", height=320)
+    return styled(figure, "One-way turnover 换手 by session", "% of the value", height=340)
 
 
 def costs(result: PortfolioResult) -> go.Figure:
@@ -155,7 +154,7 @@ def capacity_curve(found: Capacity) -> go.Figure:
     figure.data[0].line.color = BLUE
     figure.add_hline(y=found.without_size * 100, line={"color": GREEN, "dash": "dot"})
     styled(figure, "Capacity 策略容量", "% a year", "capital, CNY", height=360)
-    figure.update_xaxes(type="log", tickformat=".0e")
+    figure.update_xaxes(type="log", tickformat=".0e", dtick=1)
     for name, at in (("half", found.half), ("zero", found.zero)):
         if np.isfinite(at) and at > 0:
             figure.add_vline(x=at, line={"color": RED, "dash": "dash", "width": 1})

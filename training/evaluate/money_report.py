@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from training.evaluate import money_charts
+from training.evaluate.capacity import Capacity
 from training.evaluate.evidence import Evidence, Judged
 from training.evaluate.money_charts import ENTRY_NAMES
 from training.evaluate.page import NOTHING, Block, Drawing, Remark, Section, Table, number
@@ -90,15 +91,20 @@ def capacity_section(evidence: Evidence) -> Section:
     )
     head = ("capital, CNY", "net excess a year", "impact a year", "position over daily turnover, 95 % quantile")
     blocks = (
-        Remark(
-            f"Without impact the net excess is {found.without_size:+.2%} a year; it has fallen to half of that at "
-            f"{_money(found.half)}, and to 0 at {_money(found.zero)}. Impact follows the square-root law; far beyond a "
-            "day's turnover it is a guess."
-        ),
+        Remark(_capacity_text(found)),
         Drawing(money_charts.capacity_curve(found)),
         Table(head, rows, texts=0),
     )
     return Section("capacity", "Capacity", "策略容量", blocks)
+
+
+def _capacity_text(found: Capacity) -> str:
+    if found.without_size <= 0:
+        told = "even without impact, so that there is nothing for size to take away."
+    else:
+        told = f"without impact; it falls to half of that at {_money(found.half)}, and to 0 at {_money(found.zero)}."
+    law = "Impact follows the square-root law; where a position nears a day's turnover it is a guess."
+    return f"The net excess is {found.without_size:+.2%} a year {told} {law}"
 
 
 def _money(value: float) -> str:

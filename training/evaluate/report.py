@@ -106,10 +106,12 @@ def _groups(evidence: Evidence) -> list[Block]:
     if not evidence.by_group:
         return [absent(evidence, "by_group")]
     names = {"board": "by board 板块", "size": "by size proxy 成交额分组", "year": "by year 年度"}
-    return [
+    tables: list[Block] = [
         Table((names.get(kind, kind), *IC_HEAD), tuple(ic_row(name, one) for name, one in groups.items()))
         for kind, groups in evidence.by_group.items()
     ]
+    remark = "RankIC inside each group, walk-forward; a group that never has enough names has 0 sessions."
+    return [*tables, Remark(remark)]
 
 
 def _quantiles(evidence: Evidence) -> Section:
