@@ -1,0 +1,163 @@
+"""What a trial of a study is judged by: the folds of the report, walked on data that end where the holdout begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
+from models.base import AlphaSpec
+from training.config import Config
+from training.evaluate.ic import daily_ic
+from training.evaluate.portfolio import simulate_topk
+from training.splits import Fold
+from training.tasks import alpha
+
+
+@dataclass(frozen=True)
+class Development:
+    """The sessions before the holdout, (S, N); nothing in it was learnt from the holdout.
+
+    value     labels as they stood before the holdout: what was not known then is not there
+    delisted  (N,) row of the last trading session, -1 for assets still listed when the holdout begins
+    """
+
+    sessions: SessionArray
+    universe: BoolArray = field(repr=False)
+    quotes: Panels = field(repr=False)
+    value: Float64Array = field(repr=False)
+    delisted: IntArray = field(repr=False)
+
+    @classmethod
+    def of(cls, data: alpha.AlphaData) -> Self:
+        """Cut the holdout off."""
+        stop = int(data.split.holdout[0])
+        return cls(
+            sessions=data.matrix.sessions[:stop],
+            universe=data.universe[:stop],
+            quotes=data.quotes.rows(0, stop),
+            value=data.labels.known_before(stop).value[:stop],
+            delisted=np.where(data.delisted < stop, data.delisted, -1),
+        )
+
+    def fingerprint(self, columns: Mapping[str, str]) -> str:
+        """Hex digits over the sessions, assets, labels and factors (name -> hash of its definition) of the trials."""
+        digest = hashlib.sha256(json.dumps(dict(columns)).encode())
+        digest.update("\n".join(map(str, self.quotes.assets)).encode())
+        digest.update(self.sessions.astype("datetime64[D]").astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.value).tobytes())
+        return digest.hexdigest()
+
+    def rank_ic(self, config: Config, score: Float64Array, rows: slice) -> Float64Array:
+        """Each session's RankIC of scores (T, N) on a span of sessions, (rows,)."""
+        return daily_ic(score[rows], self.value[rows], method="rank", min_names=config.evaluate.min_names)
+
+    def net_excess(self, config: Config, score: Float64Array) -> Float64Array:
+        """Each session's return of the top k after costs less that of the universe, (S,); NaN outside the tests."""
+        held = simulate_topk(
+            score[: len(self.sessions)],
+            self.quotes,
+            self.universe,
+            horizon=config.label.horizon,
+            k=config.evaluate.top_k,
+            entry=config.evaluate.entry or config.label.entry,
+            capital=config.evaluate.capital,
+            delisted=self.delisted,
+            delist_haircut=config.label.delist_haircut,
+        )
+        return held.net - held.universe
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a study maximises: mean RankIC less a penalty for its spread over calendar months.
+
+    spread  standard deviation (ddof 1) of the months' mean RankIC; 0 with a single month, where none is known
+    n       sessions with a RankIC
+    Source  09 §4
+    """
+
+    value: float
+    mean: float
+    spread: float
+    n: int
+
+    @classmethod
+    def of(cls, rank_ic: Float64Array, sessions: SessionArray, penalty: float) -> Self:
+        """Of the RankIC of each session, both (S,); NaN are left out, and no number at all gives NaN."""
+        known = np.isfinite(rank_ic)
+        if not known.any():
+            return cls(math.nan, math.nan, math.nan, 0)
+        months, month = np.unique(sessions[known].astype("datetime64[M]"), return_inverse=True)
+        means = np.bincount(month, rank_ic[known]) / np.bincount(month)
+        spread = float(means.std(ddof=1)) if len(months) > 1 else 0.0
+        mean = float(rank_ic[known].mean())
+        return cls(mean - penalty * spread, mean, spread, int(known.sum()))
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A trial after one more fold.
+
+    rank_ic  (S,) so far, NaN where not yet tested
+    score    (T, N) so far
+    fold     mean RankIC of this fold alone, NaN where no session has enough names
+    running  the objective over the folds so far
+    """
+
+    number: int
+    rank_ic: Float64Array = field(repr=False)
+    score: Float64Array = field(repr=False)
+    fold: float
+    running: Objective
+
+
+def walk(config: Config, data: alpha.AlphaData, development: Development) -> Iterator[Walked]:
+    """Fit and score fold after fold of the development, never the holdout.
+
+    Errors  FitError for a model that cannot be estimated; DataError when no session has names enough to be judged
+    """
+    rank_ic = np.full(len(development.sessions), np.nan)
+    score = np.full(data.universe.shape, np.nan)
+    for fold in data.split.folds:
+        scored = alpha.walk(config, data, fold).score
+        rows = _span(fold)
+        score[rows] = scored[rows]
+        rank_ic[rows] = development.rank_ic(config, score, rows)
+        running = Objective.of(rank_ic, development.sessions, config.tune.spread_penalty)
+        alone = Objective.of(rank_ic[rows], development.sessions[rows], 0.0)
+        yield Walked(fold.number, rank_ic, score, alone.mean, running)
+    if not np.isfinite(rank_ic).any():
+        raise DataError(
+            "tune",
+            f"some session must have {config.evaluate.min_names} names with a score and a label",
+            f"at most {int(np.isfinite(score).sum(axis=1).max())}",
+            help="lower evaluate.min_names for a small universe",
+        )
+
+
+def with_spec(config: Config, spec: AlphaSpec) -> Config:
+    """The config with the settings of a spec as its model's params."""
+    return _with_params(config, {name: getattr(spec, name) for name in config.model.params})
+
+
+def with_threads(config: Config, threads: int) -> Config:
+    """The config with its model on at most so many threads; kinds without such a setting stay as they are."""
+    params = config.model.params
+    return (
+        _with_params(config, {**params, "threads": min(params["threads"], threads)}) if "threads" in params else config
+    )
+
+
+def _with_params(config: Config, params: Mapping[str, Any]) -> Config:
+    return config.model_copy(update={"model": config.model.model_copy(update={"params": dict(params)})})
+
+
+def _span(fold: Fold) -> slice:
+    return slice(int(fold.test[0]), int(fold.test[-1]) + 1)

@@ -1,0 +1,456 @@
+"""The one door to Optuna: a search of a model's settings that survives kills, resumes, and never sees the holdout.
+
+A trial draws a spec from the model's own space, walks the folds of the report (training/objective.py) and is pruned
+after a fold where it falls behind. The study lies in sqlite at <home>/mlruns/optuna.db, or at any storage URL; any
+number of processes may work on it, and they add up. Each is a process of its own, not a thread, since warnings, OpenMP
+and Python's lock are a process's: what `jobs` starts is what a second terminal would start.
+This file is long because Optuna has one door.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import optuna
+from filelock import FileLock
+from optuna import visualization
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from features.matrix import factor_hashes
+from features.panel import ConfigError
+from features.store import Store
+from models.base import FitError
+from training import study_record
+from training.config import Config, load
+from training.evaluate.overfitting import sharpe_moments
+from training.ledger import EXPERIMENT, SHARPE, trial_tags
+from training.market import factors_of, require
+from training.objective import Development, Walked, walk, with_spec, with_threads
+from training.process import Process
+from training.study_page import study_page
+from training.tasks import alpha
+from training.tracking import RunLog, Tracking
+from training.tune_workers import workers
+
+HEARTBEAT, GRACE = 30, 90  # seconds between two signs of life of a trial; without one for so long it has died
+PATIENCE: Final = 20  # trials that fail one after the other before the search gives up
+_WAIT: Final = 0.5  # seconds between two looks at what the others do
+_STATES: Final[Mapping[TrialState, study_record.State]] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A study that has the trials it was asked for.
+
+    params  what the best trial drew
+    config  file of the best settings, for `daybar train`
+    run_id  of the study's run
+    states  complete, pruned, failed -> trials
+    pbo     over the complete trials, None where there are too few; dsr of the best trial, NaN where it is not known
+    notes   what a reader of the numbers must know
+    """
+
+    study: str
+    best_trial: int
+    best_value: float
+    params: dict[str, Any]
+    config: Path
+    run_id: str
+    states: dict[str, int]
+    pbo: float | None
+    dsr: float
+    notes: tuple[str, ...] = ()
+
+
+def tune(
+    config: Config,
+    home: Path,
+    *,
+    trials: int | None = None,
+    jobs: int = 1,
+    storage: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tuned:
+    """Search the space of the config's model until its study has so many trials, complete or pruned.
+
+    The same settings on the same data continue the same study. With one job a study made from nothing has the same
+    trials every time; several jobs draw by what is finished when a trial begins, and so by how fast they are.
+
+    trials    all that the study shall have, those of earlier calls among them; None: config.tune.trials
+    jobs      processes, each with its own data and its share of the cores
+    storage   an SQLAlchemy URL; processes on several hosts need one, and one MLFLOW_TRACKING_URI
+    progress  called with trials finished and wanted
+    Errors    ConfigError for a storage that cannot be opened, FitError when trial after trial fails
+    """
+    target = config.tune.trials if trials is None else trials
+    if min(target, jobs) < 1:
+        raise ConfigError("tune", "trials and jobs must be at least 1", f"{target} and {jobs}")
+    require(config, Store(home / config.data.store))
+    with ExitStack() as stack:
+        _be_quiet(stack)
+        search = Search(config, home, storage, say)
+        search.target, search.progress = target, progress or search.progress
+        with search.run:
+            search.announce()
+            order = {"home": str(home), "config": config.dump(), "study": search.study.study_name, "trials": target}
+            share = max(1, _cores() // jobs)
+            search.threads = share if jobs > 1 else None
+            with workers(jobs - 1, {**order, "threads": share, "storage": storage}, say):
+                search.until_done()
+            return search.conclude()
+
+
+def obey() -> None:
+    """What a process that `tune` has started does: work on the ordered study until it is done or its parent is gone."""
+    order = json.load(sys.stdin)
+    with ExitStack() as stack:
+        _be_quiet(stack)
+        written = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.yaml"
+        written.write_text(order["config"], encoding="utf-8")
+        search = Search(load(written), Path(order["home"]), order["storage"], lambda line: None)
+        if search.study.study_name != order["study"]:
+            raise ConfigError("tune", f"the study must still be {order['study']}", search.study.study_name)
+        search.target, search.threads = int(order["trials"]), int(order["threads"])
+        search.is_orphan = lambda: os.getppid() != order["parent"]
+        search.until_done()
+
+
+class Search:
+    """A process's work on a study."""
+
+    def __init__(self, config: Config, home: Path, url: str | None, say: Callable[[str], None]) -> None:
+        """Prepare the data, and open the study that they and the settings name."""
+        self.config, self.home, self.say = config, home, say
+        store = Store(home / config.data.store)
+        self.data = alpha.prepare(config, store, say, lambda done, total: None)
+        self.development = Development.of(self.data)
+        hashes = factor_hashes(store, factors_of(config)[0], self.data.matrix.columns)
+        self.tracking = Tracking(home)
+        self.study = optuna.create_study(
+            storage=_storage(home, url),
+            study_name=f"alpha/{config.name}/{_digest(config, self.development.fingerprint(hashes))}",
+            direction="maximize",
+            load_if_exists=True,
+            sampler=SeededByNumber(config.seed, config.tune.startup),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=config.tune.startup, n_warmup_steps=1),
+        )
+        self.run = _study_run(self.tracking, self.study, config, home)
+        self.target = config.tune.trials
+        self.threads: int | None = None  # None: as the config says
+        self.progress: Callable[[int, int], None] = lambda done, wanted: None
+        self.is_orphan: Callable[[], bool] = lambda: False
+        self._me = str(Process.this())
+        self._failures: list[str] = []
+        self._told = {trial.number for trial in self._trials() if trial.state.is_finished()}
+
+    def announce(self) -> None:
+        """Say what is there already, and end what was left behind by processes that died."""
+        self._bury()
+        trials = self.records()
+        mended = study_record.mend(self.tracking, self.run.run_id, trials, EXPERIMENT)
+        counts = Counter(trial.state for trial in trials)
+        known = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "new"
+        self.say(f"study {self.study.study_name}: {known}; {self.target} trials wanted")
+        if mended:
+            self.say(f"{mended} trials were lost with their process")
+
+    def until_done(self) -> None:
+        """Run trials while some are missing; wait for those that other processes run, and take over if they die."""
+        while not self.is_orphan():
+            self._bury()
+            states = Counter(trial.state for trial in self._trials())
+            done = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
+            self._tell_news(done)
+            if done >= self.target:
+                return
+            if done + states[TrialState.RUNNING] >= self.target:
+                time.sleep(_WAIT)
+                continue
+            self._one_trial()
+
+    def _one_trial(self) -> None:
+        before = len(self._failures)
+        try:
+            self.study.optimize(self._run, n_trials=1, catch=(FitError, _Surplus))
+        except ValueError as error:
+            if "Cannot tell a FAIL trial" not in str(error):
+                raise
+            self.say("a trial of this process was taken for dead and given up: was the machine asleep?")
+        if len(self._failures) == before:
+            self._failures.clear()
+        if len(self._failures) >= PATIENCE:
+            raise FitError(
+                "tune", "a trial must be fitted now and then", f"{PATIENCE} failed in a row", self._failures[-1]
+            )
+
+    def _run(self, trial: optuna.Trial) -> float:
+        """One trial: its settings, its folds, its record."""
+        trial.set_user_attr("process", self._me)
+        if self._is_surplus(trial.number):
+            trial.set_user_attr("surplus", True)
+            raise _Surplus
+        with self.run.child(f"trial {trial.number}", {"trial": str(trial.number)}) as run:
+            trial.set_user_attr("run_id", run.run_id)
+            try:
+                config = with_spec(self.config, self.config.model.spec().space(trial))
+                run.tags(trial_tags(config, self.data.matrix.sessions, self.data.split))
+                run.params(trial.params)
+                last = self._walk(trial, config, run)
+            except FitError as error:
+                self._failures.append(str(error))
+                trial.set_user_attr("error", str(error))
+                raise
+            run.tags({"trial_state": "complete" if last else "pruned"})
+            if last:
+                self._record(config, last, run)
+        if last is None:
+            raise optuna.TrialPruned
+        return last.running.value
+
+    def _walk(self, trial: optuna.Trial, config: Config, run: RunLog) -> Walked | None:
+        """The state after the last fold; None where the trial was pruned before."""
+        fitted = config if self.threads is None else with_threads(config, self.threads)
+        folds, state = len(self.data.split.folds), None
+        for state in walk(fitted, self.data, self.development):
+            told = {"fold/rank_ic": state.fold, "fold/objective": state.running.value}
+            run.metrics({name: value for name, value in told.items() if np.isfinite(value)}, step=state.number)
+            if np.isfinite(state.running.value):
+                trial.report(state.running.value, state.number)
+            if state.number < folds - 1 and trial.should_prune():
+                return None
+            if self.is_orphan():
+                raise KeyboardInterrupt
+        return state
+
+    def _record(self, config: Config, last: Walked, run: RunLog) -> None:
+        excess = self.development.net_excess(config, last.score)
+        study_record.write_daily(run, self.development.sessions, last.rank_ic, excess)
+        told = {
+            "objective": last.running.value,
+            "rank_ic": last.running.mean,
+            "rank_ic_monthly_std": last.running.spread,
+            "net_excess": float(np.nanmean(excess)) * 242,
+            SHARPE: sharpe_moments(excess).sr,
+        }
+        run.metrics({name: value for name, value in told.items() if np.isfinite(value)})
+
+    def conclude(self) -> Tuned:
+        """Record what the study found: pictures, table, the best settings, and how much of them may be luck."""
+        trials = self.records()
+        study_record.mend(self.tracking, self.run.run_id, trials, EXPERIMENT)
+        best = self.study.best_trial
+        spec = self.config.model.spec().space(FixedTrial(best.params))
+        chosen = with_spec(self.config, spec).model_copy(update={"name": f"{self.config.name}_tuned"})
+        winner = next(trial for trial in trials if trial.number == best.number)
+        verdict = study_record.judge(self.tracking, self.config, winner, chosen, trials)
+        pictures, notes = _pictures(self.study)
+        notes += [verdict.note] * bool(verdict.note)
+        self.run.text("study.html", study_page(f"{self.config.name}: {self.study.study_name}", pictures, notes))
+        name = self.study.study_name
+        path = study_record.record(self.run, self.home, name, winner, chosen, trials, verdict, notes)
+        return Tuned(
+            study=name,
+            best_trial=best.number,
+            best_value=float(best.value),
+            params=dict(best.params),
+            config=path,
+            run_id=self.run.run_id,
+            states=dict(Counter(trial.state for trial in trials)),
+            pbo=verdict.pbo.value if verdict.pbo else None,
+            dsr=verdict.dsr,
+            notes=tuple(notes),
+        )
+
+    def records(self) -> list[study_record.Trial]:
+        """Every trial that was meant to count, by number."""
+        return [_record_of(trial) for trial in self._trials() if "surplus" not in trial.user_attrs]
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    def _is_surplus(self, number: int) -> bool:
+        """Enough trials that were begun earlier are done or under way: two processes took the last place at once."""
+        earlier = [trial for trial in self._trials() if trial.number < number and trial.state != TrialState.FAIL]
+        return len(earlier) >= self.target
+
+    def _bury(self) -> None:
+        """Fail the trials whose process is known dead, at once; Optuna does it for those without a heartbeat."""
+        for trial in self._trials():
+            if trial.state != TrialState.RUNNING:
+                continue
+            owner = trial.user_attrs.get("process")
+            if owner is None:  # killed before its first word, or this very moment made by another process
+                begun = trial.datetime_start
+                is_dead = begun is not None and (datetime.now() - begun).total_seconds() > GRACE
+            else:
+                is_dead = Process.read(owner).is_known_dead
+            if is_dead:
+                with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another process was faster
+                    self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _tell_news(self, done: int) -> None:
+        """Say what has finished since, whoever ran it."""
+        for trial in self._trials():
+            if not trial.state.is_finished() or trial.number in self._told or "surplus" in trial.user_attrs:
+                continue
+            self._told.add(trial.number)
+            reached = "" if trial.value is None else f", objective {trial.value:+.4f}"
+            if trial.state == TrialState.FAIL:
+                reached = ": " + str(trial.user_attrs.get("error", "its process died")).splitlines()[0]
+            self.say(f"trial {trial.number}: {_STATES[trial.state]}{reached}")
+        self.progress(min(done, self.target), self.target)
+
+
+class SeededByNumber(BaseSampler):
+    """TPE whose draws of a trial depend on the seed, the trial's number and the trials before it, on nothing else.
+
+    So a resumed study does not repeat its first draws, two processes do not draw the same, and one process alone draws
+    the same every time.
+    """
+
+    def __init__(self, seed: int, startup: int) -> None:
+        self._seed, self._startup = seed, startup
+        self._samplers: dict[int, TPESampler] = {}
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Make the trial's own sampler."""
+        seed = int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
+        self._samplers[trial.number] = TPESampler(seed=seed, n_startup_trials=self._startup)
+        self._samplers[trial.number].before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """As TPE does."""
+        space: dict[str, Any] = self._samplers[trial.number].infer_relative_search_space(study, trial)
+        return space
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        """As TPE does."""
+        drawn: dict[str, Any] = self._samplers[trial.number].sample_relative(study, trial, search_space)
+        return drawn
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:  # noqa: ANN401
+        """As TPE does."""
+        return self._samplers[trial.number].sample_independent(study, trial, name, distribution)
+
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:  # noqa: ANN401
+        """Let the trial's sampler go; a trial of another process has none here."""
+        self._samplers.pop(trial.number, None)
+
+
+class _Surplus(Exception):
+    """The study has its trials already."""
+
+
+def _storage(home: Path, url: str | None) -> RDBStorage:
+    """The storage of studies, with signs of life; sqlite lets others read while one writes, and waits for its turn."""
+    folder = home.resolve() / "mlruns"
+    folder.mkdir(parents=True, exist_ok=True)
+    address = url or f"sqlite:///{(folder / 'optuna.db').as_posix()}"
+    is_sqlite = address.startswith("sqlite")
+    try:
+        with FileLock(folder / ".optuna.lock", timeout=120):  # two must not make the tables at once
+            engine: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {}
+            storage = RDBStorage(address, engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+            if is_sqlite:
+                with storage.engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    except (ImportError, SQLAlchemyError, RuntimeError) as error:
+        # The URL may hold a password: of it only the kind is told.
+        kind, first = address.split(":")[0], str(error).splitlines()[0]
+        raise ConfigError("tune storage", "it must be the SQLAlchemy URL of a database", f"{kind}: {first}") from error
+    return storage
+
+
+def _study_run(tracking: Tracking, study: optuna.Study, config: Config, home: Path) -> RunLog:
+    """The study's run in MLflow, made by the first process and opened again by every later one."""
+    with FileLock(home.resolve() / "mlruns" / ".optuna.lock", timeout=120):
+        known = study.user_attrs.get("run_id")
+        if known is not None:
+            try:
+                return tracking.reopen(known)
+            except ConfigError:  # it was deleted, or the study was begun with another tracking store
+                pass
+        tags = {"study": study.study_name, "asset_class": config.data.asset_class, "config_hash": config.hash}
+        run = tracking.start(EXPERIMENT, f"tune {config.name}", tags)
+        run.params({name: value for name, value in config.settings().items() if name != "register"})
+        run.text("config.yaml", config.dump())
+        run.environment()
+        study.set_user_attr("run_id", run.run_id)
+        return run
+
+
+def _record_of(trial: FrozenTrial) -> study_record.Trial:
+    seconds = trial.duration.total_seconds() if trial.duration else None
+    said = trial.user_attrs
+    return study_record.Trial(
+        number=trial.number,
+        state=_STATES[trial.state],
+        value=trial.value,
+        params=dict(trial.params),
+        folds=len(trial.intermediate_values),
+        seconds=seconds,
+        run_id=said.get("run_id"),
+        error=said.get("error"),
+    )
+
+
+def _pictures(study: optuna.Study) -> tuple[list[tuple[str, str, Any]], list[str]]:
+    """Title, caption and plotly figure of each picture of a study; and why one is missing."""
+    drawn = (
+        ("History", "Objective of each trial, and the best so far.", visualization.plot_optimization_history),
+        ("Importance", "Share of the objective's variance by setting.", visualization.plot_param_importances),
+        ("Parallel coordinates", "A line is a trial; drag along an axis.", visualization.plot_parallel_coordinate),
+        ("Slices", "Objective over each setting; darker is later.", visualization.plot_slice),
+    )
+    pictures, notes = [], []
+    for title, caption, plot in drawn:
+        try:
+            pictures.append((title, caption, plot(study, target_name="objective: mean RankIC less spread")))
+        except (ValueError, RuntimeError, ImportError) as error:
+            notes.append(f"no picture of {title.lower()}: {str(error).splitlines()[0]}")
+    return pictures, notes
+
+
+def _digest(config: Config, fingerprint: str) -> str:
+    """Twelve hex digits over the data and all settings under which trials can be compared."""
+    told = config.model_dump(mode="json", exclude={"name", "registration", "intervals"})
+    for name in ("trials", "combinatorial"):
+        told["tune"].pop(name)
+    text = json.dumps([told, fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _be_quiet(stack: ExitStack) -> None:
+    """Optuna's own lines and its warning that heartbeats are experimental stay off; `say` tells what happens."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    stack.callback(optuna.logging.set_verbosity, before)
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
