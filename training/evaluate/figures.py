@@ -16,8 +16,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from features.panel import Float64Array, SessionArray
 from training.evaluate.ic import IcSummary, monthly_ic
-from training.evaluate.performance import drawdown
+from training.evaluate.performance import drawdown, relative
 from training.evaluate.portfolio import Deciles, PortfolioResult
+from training.evaluate.waterfall import notes, waterfall
 
 BLUE, ORANGE, GREY, RED, GREEN = "#1f5fa8", "#d9822b", "#7a7a7a", "#b5382f", "#3a8f5c"
 
@@ -86,6 +87,30 @@ def cumulative_ic(ic: Float64Array, sessions: SessionArray, summary: IcSummary, 
     return figure
 
 
+def ic_months(ic: Float64Array, sessions: SessionArray, *, name: str = "RankIC") -> Figure:
+    """Mean of the daily IC (T,) in each calendar month, years in rows; the number stands in its cell."""
+    figure, (ax,) = _figure()
+    months = monthly_ic(ic, sessions)
+    number = months.month.astype(np.int64)
+    years = np.unique(1970 + number // 12)
+    table = np.full((max(len(years), 1), 12), np.nan)
+    table[np.searchsorted(years, 1970 + number // 12), number % 12] = months.mean
+    largest = float(np.abs(months.mean).max(initial=1e-3))
+    mesh = ax.pcolormesh(table, cmap="RdBu", vmin=-largest, vmax=largest, edgecolors="white", linewidth=2)
+    for row, column in np.argwhere(np.isfinite(table)):
+        colour = "white" if abs(table[row, column]) > 0.6 * largest else "#222222"
+        cell = f"{table[row, column]:+.3f}"
+        ax.text(column + 0.5, row + 0.5, cell, ha="center", va="center", fontsize=11, color=colour)
+    names = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    ax.set_xticks(np.arange(12) + 0.5, names)
+    ax.set_yticks(np.arange(len(years)) + 0.5, [str(year) for year in years])
+    ax.invert_yaxis()
+    ax.grid(visible=False)
+    figure.colorbar(mesh, ax=ax, pad=0.01).set_label(f"mean {name}", fontsize=12)
+    _titled(ax, f"Mean {name} by month", "", "month")
+    return figure
+
+
 def ic_by_horizon(decay: Mapping[int, IcSummary], *, name: str = "RankIC") -> Figure:
     """Mean IC with its 95 % band (fixed-b) for labels of several horizons."""
     figure, (ax,) = _figure()
@@ -147,6 +172,44 @@ def portfolio_curve(result: PortfolioResult) -> Figure:
     below.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     below.yaxis.set_major_locator(MaxNLocator(4))
     _titled(below, f"Drawdown of the net value, deepest {deep.min():.1%}", "drawdown")
+    _dated(below)
+    return figure
+
+
+def entries_side_by_side(results: Mapping[str, PortfolioResult]) -> Figure:
+    """Relative wealth over the universe, net of costs, of one score traded at several prices of entry."""
+    figure, (ax,) = _figure()
+    for (entry, result), colour in zip(results.items(), (BLUE, GREEN, ORANGE), strict=False):
+        ahead = relative(result.net, result.universe)
+        alive = np.isfinite(ahead)
+        growth = np.cumprod(1 + ahead[alive]) - 1
+        yearly = result.summary["excess_over_universe"]
+        label = f"{entry.replace('_', ' ')}: {yearly:+.1%} a year"
+        ax.plot(_days(result.sessions[alive]), growth, color=colour, linewidth=2, label=label)
+    ax.axhline(0, color=GREY, linewidth=1)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _titled(ax, "Net excess over the universe by price of entry", "relative growth since start")
+    ax.legend(fontsize=11, loc="upper left")
+    _dated(ax)
+    return figure
+
+
+def band_coverage(
+    rolling: Float64Array, width: Float64Array, sessions: SessionArray, *, target: float, slack: float = 0.03
+) -> Figure:
+    """Share of outcomes inside the prediction band, rolling, (T,), with what is accepted; its mean width below."""
+    figure, (ax, below) = _figure(2, (1.6, 1.0))
+    told = np.isfinite(rolling)
+    ax.axhspan(target - slack, target + slack, color="#dcebdc", label=f"accepted: {target:.0%} ± {slack:.0%}")
+    ax.axhline(target, color=GREEN, linewidth=1)
+    ax.plot(_days(sessions[told]), rolling[told], color=BLUE, linewidth=2, label="rolling coverage")
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    inside = (np.abs(rolling[told] - target) <= slack).mean() if told.any() else 0.0
+    _titled(ax, f"Coverage of the prediction band: accepted on {inside:.0%} of the sessions", "share of outcomes")
+    ax.legend(fontsize=11, loc="lower left")
+    wide = np.isfinite(width)
+    below.plot(_days(sessions[wide]), width[wide], color=ORANGE, linewidth=1.5)
+    _titled(below, "Mean width of the band", "log return")
     _dated(below)
     return figure
 
@@ -220,22 +283,18 @@ def rows_lost(lost: Mapping[str, int]) -> Figure:
     lost  as Labels.lost has it: the first is the whole, `kept` what is left; `delayed_exit`, `delisted` are kept rows
     """
     figure, (ax,) = _figure()
-    notes = ("delayed_exit", "delisted")
-    steps = [(reason, count) for reason, count in lost.items() if reason not in notes]
-    whole = max(steps[0][1], 1)
-    left = whole
-    for at, (reason, count) in enumerate(steps):
-        is_total = at == 0 or reason == "kept"
-        left = left if is_total else left - count
+    steps = waterfall(lost)
+    whole = max(steps[0].rows, 1)
+    for at, (_, count, left, is_total) in enumerate(steps):
         ax.bar(at, count, bottom=0 if is_total else left, color=BLUE if is_total else ORANGE, width=0.7)
         top = count if is_total else left + count
         ax.annotate(
             f"{count:,}\n{count / whole:.2%}", (at, top), (0, 4), textcoords="offset points", ha="center", fontsize=11
         )
-    ax.set_xticks(np.arange(len(steps)), [reason.replace("_", "\n") for reason, _ in steps], fontsize=11)
+    ax.set_xticks(np.arange(len(steps)), [step.reason.replace("_", "\n") for step in steps], fontsize=11)
     ax.set_ylim(0, whole * 1.14)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    kept = ", ".join(f"{lost[note]:,} {note.replace('_', ' ')}" for note in notes if note in lost)
+    kept = ", ".join(f"{count:,} {note.replace('_', ' ')}" for note, count in notes(lost).items())
     _titled(
         ax,
         "Rows lost between the universe and the labels" + (f"  (kept: {kept})" if kept else ""),

@@ -94,13 +94,15 @@ def _returns(sheet: TearSheet) -> Section:
     named = {name: found[h] for name, h in zip(_horizons(sheet), found, strict=True)}
     weighted = sheet.weighted[sheet.first]
     grown = np.where(np.isfinite(weighted), np.nancumsum(weighted) / sheet.first * 100, np.nan)
-    spread = {f"top less bottom, mean of 20: {name}": one.long_short * 1e4 / one.horizon for name, one in named.items()}
+    spread = {name: one.long_short * 1e4 / one.horizon for name, one in named.items()}
     blocks = (
         Table(("mean return, bp a session; label over", *_horizons(sheet)), tuple(lines)),
         Drawing(charts.quantile_means_by_horizon(found)),
         Drawing(charts.quantile_growth(sheet.sessions, first), f"Label over {_horizons(sheet)[0]}, before costs."),
         Drawing(
-            charts.lines(sheet.sessions, spread, "Highest less lowest quantile 多空价差", "bp a session", smooth=20)
+            charts.lines(
+                sheet.sessions, spread, "Highest less lowest quantile 多空价差, mean of 20", "bp a session", smooth=20
+            )
         ),
         Drawing(
             charts.lines(sheet.sessions, {"factor-weighted": grown}, "Factor-weighted return 因子加权收益", "sum, %"),

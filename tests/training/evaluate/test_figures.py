@@ -42,6 +42,11 @@ def deciles():
 LOST = {"universe": 100, "no_row_at_entry": 3, "no_exit_yet": 7, "delayed_exit": 4, "delisted": 1, "kept": 90}
 DRAWN = {
     "cumulative_ic": lambda: figures.cumulative_ic(daily(), SESSIONS, ic_summary(daily(), 5)),
+    "ic_months": lambda: figures.ic_months(daily(), SESSIONS),
+    "entries_side_by_side": lambda: figures.entries_side_by_side({"next_open": result(), "next_vwap": result()}),
+    "band_coverage": lambda: figures.band_coverage(
+        np.linspace(0.8, 0.95, len(SESSIONS)), np.full(len(SESSIONS), 0.1), SESSIONS, target=0.9
+    ),
     "ic_by_horizon": lambda: figures.ic_by_horizon({h: ic_summary(daily(), h) for h in (1, 5, 10)}),
     "decile_bars": lambda: figures.decile_bars(deciles()),
     "portfolio_curve": lambda: figures.portfolio_curve(result()),
@@ -70,11 +75,14 @@ def test_every_figure_fills_its_pixels_and_says_what_it_shows(drawn):
     assert first.get_ylabel() or first.get_xlabel() or len(figure.axes) > 1
 
 
-@pytest.mark.parametrize("name", ["cumulative_ic", "portfolio_curve", "turnover_curve", "coverage_map"])
+@pytest.mark.parametrize(
+    "name",
+    ["cumulative_ic", "portfolio_curve", "turnover_curve", "coverage_map", "entries_side_by_side", "band_coverage"],
+)
 def test_time_axes_carry_dates(name):
     figure = DRAWN[name]()
     figure.canvas.draw()
-    bottom = figure.axes[1] if name in ("portfolio_curve", "turnover_curve") else figure.axes[0]
+    bottom = figure.axes[1] if name in ("portfolio_curve", "turnover_curve", "band_coverage") else figure.axes[0]
     labels = [label.get_text() for label in bottom.get_xticklabels()]
     assert labels
     assert all(label.startswith(("2022-", "2023-", "2024-")) for label in labels)
@@ -84,6 +92,21 @@ def test_a_curve_ends_at_what_was_earned():
     outcome = result()
     line = figures.portfolio_curve(outcome).axes[0].get_lines()[0]
     assert line.get_ydata()[-1] == pytest.approx(outcome.nav[-1] / 1e8 - 1)
+
+
+def test_months_stand_in_their_own_cells():
+    texts = [text.get_text() for text in figures.ic_months(daily(), SESSIONS).axes[0].texts]
+    ic = daily()
+    march = ic[SESSIONS.astype("datetime64[M]") == np.datetime64("2023-03")]
+    assert len(texts) == 12
+    assert texts[2] == f"{march[np.isfinite(march)].mean():+.3f}"
+
+
+def test_the_coverage_figure_counts_the_accepted_sessions():
+    rolling = np.full(len(SESSIONS), np.nan)
+    rolling[:4] = [0.86, 0.88, 0.92, 0.94]
+    figure = figures.band_coverage(rolling, rolling, SESSIONS, target=0.9)
+    assert "accepted on 50% of" in figure.axes[0].get_title(loc="left")
 
 
 def test_the_waterfall_descends_to_what_is_kept():
