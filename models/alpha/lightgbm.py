@@ -1,4 +1,4 @@
-"""Boosted trees by LightGBM: squared error, stopped on the last sessions, the mean of a few seeds."""
+"""Boosted trees by LightGBM: squared error or ranks, stopped on the last sessions, the mean of a few seeds."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
 
 from features.panel import Float32Array, Float64Array, IntArray
-from models.alpha.validation import latest_sessions
+from models.alpha.ranking import relevance, session_starts, session_weights
+from models.alpha.row_sequence import row_sequence
+from models.alpha.validation import DailyRankIC, latest_sessions
 from models.base import FitError, Sample, Trial, require_aligned, require_varied_scores
+
+_OBJECTIVES: Final = {"squared": "regression", "lambdarank": "lambdarank", "xendcg": "rank_xendcg"}
 
 
 @dataclass(frozen=True)
 class LightGBM:
     """Settings of a gradient-boosted tree model that grows leaf by leaf.
 
+    objective       `squared` learns the label; `lambdarank` learns which of two rows of a session has the higher of
+                    `bins` grades, pairing each of the `pairs` rows with the highest scores with each below, a pair
+                    weighed by what its swap does to NDCG with linear gains; `xendcg` learns the grades of a session
+                    as a distribution, with gains of 2^grade, which LightGBM fixes
     rounds          most trees that are grown per seed
-    early_stopping  rounds without a smaller error on the last `valid_share` of the sessions; 0 grows all rounds
-                    on all rows
+    early_stopping  rounds without a smaller error, or when ranking a higher daily rank IC, on the last `valid_share`
+                    of the sessions; 0 grows all rounds on all rows
     seeds           boosters whose scores are averaged; they differ in the rows and columns they draw
     extra           further parameters under LightGBM's main names; one that it does not know is an error
     Source          09 §4; Ke et al. (2017)
@@ -30,6 +38,9 @@ class LightGBM:
 
     kind: ClassVar[str] = "lightgbm"
 
+    objective: Literal["squared", "lambdarank", "xendcg"] = "squared"
+    bins: int = 10
+    pairs: int = 50
     num_leaves: int = 31
     learning_rate: float = 0.05
     rounds: int = 1500
@@ -45,6 +56,12 @@ class LightGBM:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.objective not in _OBJECTIVES or not 2 <= self.bins <= 31 or self.pairs < 1:
+            raise FitError(
+                "model lightgbm",
+                f"objective must be one of {', '.join(_OBJECTIVES)}, bins from 2 to 31 and pairs positive",
+                f"{self.objective}, {self.bins} and {self.pairs}",
+            )
         if self.rounds < 1 or self.seeds < 1 or self.early_stopping < 0 or not 0 < self.valid_share < 1:
             raise FitError(
                 "model lightgbm",
@@ -52,17 +69,30 @@ class LightGBM:
                 f"{self.rounds}, {self.seeds}, {self.early_stopping} and {self.valid_share}",
             )
 
+        if self.early_stopping > 0 and self.extra.get("boosting") == "dart":
+            raise FitError(
+                "model lightgbm",
+                "early_stopping must be 0 with dart, which changes the trees it has grown",
+                str(self.early_stopping),
+            )
+
     def fit(self, sample: Sample, seed: int) -> FittedLightGBM:
         """Grow one booster per seed until the last sessions stop gaining; none is refitted on all rows."""
         params = self._params()
-        self._refuse_unknown(params)
         earlier, later = (sample, None) if self.early_stopping == 0 else latest_sessions(sample, self.valid_share)
-        train = self._rows(earlier, params)
-        grown = [self._grow({**params, **_draws(seed, i)}, train, later) for i in range(self.seeds)]
+        try:
+            self._refuse_unknown(params)
+            train = self._rows(earlier, params)
+            grown = [self._grow({**params, **_draws(seed, i)}, train, later) for i in range(self.seeds)]
+        except lgb.basic.LightGBMError as reason:
+            said = str(reason).splitlines()[0].partition(" at /")[0]
+            raise FitError("model lightgbm", "LightGBM must accept settings and rows", said) from reason
         decided = {
             "num_iterations": self.rounds,
             "best_iteration": [b.num_trees() - 1 for b, _ in grown],
-            "best_rmse": [error for _, error in grown],
+            "stopped_by": None if later is None else self._judge,
+            "best_score": [score for _, score in grown],
+            "weight": "session" if self._ranks else "row",
             "rows": len(earlier.y),
             "sessions": earlier.sessions,
             "seed": seed,
@@ -77,27 +107,49 @@ class LightGBM:
     ) -> tuple[lgb.Booster, float | None]:
         if later is None:
             return lgb.train(dict(params), train, self.rounds), None
+        rank_ic = DailyRankIC(later)
         booster = lgb.train(
             dict(params),
             train,
             self.rounds,
             valid_sets=[self._rows(later, params, train)],
             valid_names=["later"],
+            # What XGBoost's ranks are stopped by, for the reason told there.
+            feval=(lambda score, _: (self._judge, rank_ic(score), True)) if self._ranks else None,
             callbacks=[lgb.early_stopping(self.early_stopping, verbose=False)],
         )
         # Only the rounds up to the best are kept, so that any reader of the file predicts the same.
         best = lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-        return best, float(booster.best_score["later"]["rmse"])
+        return best, float(booster.best_score["later"][self._judge])
+
+    @property
+    def _ranks(self) -> bool:
+        return self.objective != "squared"
+
+    @property
+    def _judge(self) -> str:
+        return "rank_ic" if self._ranks else "rmse"
 
     def _rows(self, sample: Sample, params: Mapping[str, Any], ref: lgb.Dataset | None = None) -> lgb.Dataset:
+        label, weight, group = sample.y, sample.unit_weight, None
+        if self._ranks:
+            label = relevance(sample.y, sample.session, self.bins).astype(np.float64)
+            weight = session_weights(sample.weight, sample.session)
+            group = np.diff(session_starts(sample.session))
         return lgb.Dataset(
-            sample.X, sample.y, weight=sample.unit_weight, reference=ref, params=dict(params), free_raw_data=False
+            row_sequence(sample.X),
+            label,
+            weight=weight,
+            group=group,
+            reference=ref,
+            params=dict(params),
+            free_raw_data=False,
         )
 
     def _params(self) -> dict[str, Any]:
         own: dict[str, Any] = {
-            "objective": "regression",
-            "metric": "rmse",
+            "objective": _OBJECTIVES[self.objective],
+            "metric": "none" if self._ranks else "rmse",
             "num_leaves": self.num_leaves,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.min_child_samples,
@@ -111,6 +163,8 @@ class LightGBM:
             "force_row_wise": True,
             "verbosity": -1,
         }
+        if self.objective == "lambdarank":
+            own |= {"label_gain": list(range(self.bins)), "lambdarank_truncation_level": self.pairs}
         twice = sorted((set(own) | set(_draws(0, 0))) & set(self.extra))
         if twice:
             raise FitError("model lightgbm", "extra must not repeat what has a setting of its own", ", ".join(twice))
@@ -121,7 +175,8 @@ class LightGBM:
         if not self.extra:
             return
         rows = np.arange(16, dtype=np.float32).reshape(8, 2)
-        probe = lgb.train(dict(params), lgb.Dataset(rows, np.arange(8.0), params={"verbosity": -1}), 1)
+        data = lgb.Dataset(rows, np.arange(8.0) % 2, group=[8] if self._ranks else None, params={"verbosity": -1})
+        probe = lgb.train(dict(params), data, 1)
         written = probe.model_to_string().partition("\nparameters:\n")[2].partition("\nend of parameters")[0]
         known = {line.strip("[]").partition(":")[0] for line in written.splitlines()}
         strange = sorted(set(self.extra) - known)
@@ -197,5 +252,5 @@ class FittedLightGBM:
 
 def _draws(seed: int, i: int) -> dict[str, int]:
     """Seeds of what booster i draws; the binning is left alone, so that all boosters share one Dataset."""
-    bagging, columns = (int(s) for s in np.random.SeedSequence([seed, i]).generate_state(2) >> 1)
-    return {"bagging_seed": bagging, "feature_fraction_seed": columns}
+    bagging, columns, loss = (int(s) for s in np.random.SeedSequence([seed, i]).generate_state(3) >> 1)
+    return {"bagging_seed": bagging, "feature_fraction_seed": columns, "objective_seed": loss}

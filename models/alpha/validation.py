@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from features.panel import Float64Array, IntArray
+from models.alpha.ranking import centred_ranks, session_starts
 from models.base import FitError, Sample
 
 
@@ -36,32 +37,15 @@ class DailyRankIC:
     """Mean over sessions of the rank correlation of scores with the labels of a sample; the labels are ranked once."""
 
     def __init__(self, sample: Sample) -> None:
-        edges = np.flatnonzero(np.diff(sample.session)) + 1
-        self._starts: IntArray = np.concatenate([[0], edges, [len(sample.y)]]).astype(np.int64)
+        self._starts: IntArray = session_starts(sample.session)
         self._ranks: Float64Array = np.empty(len(sample.y))
-        _session_ranks(sample.y, self._starts, self._ranks)
+        centred_ranks(sample.y, self._starts, self._ranks)
 
     def __call__(self, score: Float64Array) -> float:
         """Mean daily rank IC of scores (M,); a session where either side is constant counts 0."""
         ranks = np.empty(len(score))
-        _session_ranks(np.ascontiguousarray(score, dtype=np.float64), self._starts, ranks)
+        centred_ranks(np.ascontiguousarray(score, dtype=np.float64), self._starts, ranks)
         return float(_mean_correlation(ranks, self._ranks, self._starts))
-
-
-@numba.njit(nogil=True, cache=True)
-def _session_ranks(x: Float64Array, starts: IntArray, out: Float64Array) -> None:
-    """Mid-ranks within each session, less their mean, so that a constant session is all zeros."""
-    for s in range(len(starts) - 1):
-        a, b = starts[s], starts[s + 1]
-        order = np.argsort(x[a:b])
-        n, i = b - a, 0
-        while i < n:
-            j = i + 1
-            while j < n and x[a + order[j]] == x[a + order[i]]:
-                j += 1
-            for k in range(i, j):
-                out[a + order[k]] = 0.5 * (i + j) - 0.5 * n
-            i = j
 
 
 @numba.njit(nogil=True, cache=True)

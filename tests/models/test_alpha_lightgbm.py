@@ -36,7 +36,7 @@ def test_each_booster_ends_at_its_best_round_and_scores_with_no_later_tree(fitte
     earlier, later = latest_sessions(sample, SPEC.valid_share)
     one = replace(SPEC, seeds=1)
     fitted = one.fit(sample, seed=1)
-    [best], [error] = fitted.effective["best_iteration"], fitted.effective["best_rmse"]
+    [best], [error] = fitted.effective["best_iteration"], fitted.effective["best_score"]
     assert 0 < best < SPEC.rounds - 1
     assert fitted.boosters[0].num_trees() == best + 1
     short = replace(one, rounds=best + 1, early_stopping=0).fit(earlier, seed=1)

@@ -27,29 +27,28 @@ def fitted(sample):
 
 
 def test_it_ends_at_its_best_round_and_scores_with_no_later_tree(fitted, sample):
-    best = fitted.effective["best_iteration"]
+    [best], [error] = fitted.effective["best_iteration"], fitted.effective["best_score"]
     assert 0 < best < SPEC.rounds - 1
-    assert fitted.booster.num_boosted_rounds() == best + 1
+    assert fitted.boosters[0].num_boosted_rounds() == best + 1
     earlier, later = latest_sessions(sample, SPEC.valid_share)
     short = replace(SPEC, rounds=best + 1, early_stopping=0).fit(earlier, seed=1)
     assert np.array_equal(scored(fitted, sample), scored(short, sample))
-    error = np.sqrt(np.mean((later.y - scored(fitted, later)) ** 2))
-    assert error == pytest.approx(fitted.effective["best_rmse"], rel=1e-6)
+    assert np.sqrt(np.mean((later.y - scored(fitted, later)) ** 2)) == pytest.approx(error, rel=1e-6)
 
 
 def test_any_reader_of_its_file_predicts_the_same(fitted, sample, tmp_path):
     fitted.save(tmp_path)
-    plain = xgb.Booster(model_file=tmp_path / "model.ubj").predict(xgb.DMatrix(sample.X))
+    plain = xgb.Booster(model_file=tmp_path / "model_0.ubj").predict(xgb.DMatrix(sample.X))
     assert np.array_equal(plain.astype(np.float64), scored(fitted, sample))
 
 
 def test_without_early_stopping_all_rows_are_used(sample):
     told = replace(SPEC, rounds=7, early_stopping=0).fit(sample, seed=1).effective
-    assert (told["rows"], told["best_iteration"], told["best_rmse"]) == (len(sample.y), 6, None)
+    assert (told["rows"], told["best_iteration"], told["best_score"]) == (len(sample.y), [6], [None])
 
 
 def test_the_settings_reach_xgboost(fitted):
-    told = json.loads(fitted.booster.save_config())["learner"]["gradient_booster"]["tree_train_param"]
+    told = json.loads(fitted.boosters[0].save_config())["learner"]["gradient_booster"]["tree_train_param"]
     assert int(told["max_depth"]) == SPEC.max_depth
     for ours, theirs in (("learning_rate", "learning_rate"), ("reg_lambda", "lambda"), ("subsample", "subsample")):
         assert float(told[theirs]) == pytest.approx(getattr(SPEC, ours))
