@@ -167,7 +167,7 @@ def _complete(performance: Float64Array, missing: str) -> tuple[Float64Array, in
         raise DataError(
             "PBO",
             "every trial must have a number in every session",
-            f"{np.count_nonzero(~told)} of {len(told)} sessions that lack one",
+            f"{np.count_nonzero(~told)} of {len(performance)} sessions that lack one",
             f"row {int(np.argmin(told))}",
             'missing="drop" leaves them out and counts them',
         )

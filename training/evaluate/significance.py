@@ -201,7 +201,6 @@ def stationary_rows(n: int, block: float, reps: int, rng: np.random.Generator) -
     for done in range(0, reps, step):
         shape = (min(step, reps - done), n)
         begins = rng.random(shape, dtype=np.float32) < 1 / block
-        begins[:, 0] = True
         begun = np.maximum.accumulate(np.where(begins, position, 0), axis=1)
         start = np.take_along_axis(rng.integers(n, size=shape), begun, axis=1)
         yield (start + position - begun) % n

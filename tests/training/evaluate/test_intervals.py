@@ -154,7 +154,7 @@ def test_with_fewer_than_twenty_complete_sessions_there_is_no_band():
     assert np.isnan(adaptive_bands(lo, hi, y, exit, first=0, stop=90).margin).all()
 
 
-# Measured over 12 seeds, by rate 0, .01, .05 and .1: .93, .92, .985 and 1 of the windows lie within [.87, .93], with and
+# Measured over 12 seeds, by rate 0, .01, .05 and .1: .93, .92, .985 and 1 of the windows lie within [.87, .93], with or
 # without a common part that the excess is rid of; .81, .80, .885 and .96 where it stays in the outcomes.
 @pytest.mark.parametrize(("common", "excess", "share"), [(0.0, True, 0.97), (0.3, True, 0.97), (0.3, False, 0.8)])
 def test_nine_outcomes_of_ten_lie_within_over_sixty_sessions_while_volatility_changes(common, excess, share):

@@ -98,6 +98,19 @@ def test_copies_of_a_trial_tie_and_change_nothing_but_the_ranks():
     assert many.value == pytest.approx(alone.value)
 
 
+def test_the_same_trial_at_other_leverage_ties_in_sharpe_ratio():
+    values = noise(5, 480, 6)
+    alone, many = pbo(np.repeat(values, 3, axis=1)), pbo(np.repeat(values, 3, axis=1) * np.tile([1.0, 3.0, 0.7], 6))
+    assert many.logits == pytest.approx(alone.logits)
+
+
+def test_a_large_mean_costs_no_digits():
+    values = 1e6 + noise(6, 240, 5)
+    found = pbo(values, blocks=6)
+    inside = [row[1] for row in halvings(values, 6, PERFORMANCE["sharpe"])]
+    assert found.in_sample == pytest.approx(np.array(inside), rel=1e-9)
+
+
 def test_identical_trials_end_at_the_median():
     found = pbo(np.repeat(noise(6, 64, 1), 5, axis=1), blocks=8)
     assert found.value == 0.5
