@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+import features.matrix
 from features.catalogue import catalogue
 from features.matrix import matrix
 from features.panel import DataError
+from features.scratch import Scratch
 from features.store import Store
 from features.universe import Universe
 from tests.small_market import bars, sessions, small_store
@@ -68,3 +70,38 @@ def test_an_empty_universe_is_refused_with_a_cure(store: Store) -> None:
 def test_a_market_series_is_no_column(store: Store) -> None:
     with pytest.raises(DataError, match="cs_market_return: a column of the matrix must differ from asset to asset"):
         matrix(store, catalogue("CS"), ("cs_market_return",))
+
+
+def test_a_matrix_in_a_file_is_the_one_in_memory_to_the_last_bit(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, universe, _ = matrix(store, catalogue("CS"), NAMES, start=DAYS[30])
+    monkeypatch.setattr(features.matrix, "_BLOCK_BYTES", 12 * 4 * len(NAMES) * 7)  # a few sessions at a time
+    told: list[str] = []
+    scratch = Scratch(memory=1e4, folder=tmp_path)
+    outside, kept, _ = matrix(store, catalogue("CS"), NAMES, start=DAYS[30], scratch=scratch, say=told.append)
+    assert isinstance(outside.values, np.memmap)
+    assert outside.values.tobytes() == inside.values.tobytes()
+    assert np.isnan(inside.values).any()
+    for name in ("sessions", "assets", "session", "asset"):
+        np.testing.assert_array_equal(getattr(outside, name), getattr(inside, name))
+    np.testing.assert_array_equal(kept, universe)
+    assert told[-1].startswith(f"matrix: {len(inside.session):,} rows of {len(inside.columns)} columns")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_hold_the_rows_and_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    collected = pl.LazyFrame.collect
+
+    def counted(self: pl.LazyFrame, *given: object, **named: object) -> pl.DataFrame:
+        frame = collected(self, *given, **named)
+        if {"date", NAMES[0]} <= set(frame.columns):
+            asked.append(frame["date"].n_unique())
+        return frame
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", counted)
+    monkeypatch.setattr(features.matrix, "_BLOCK_BYTES", 12 * (4 * len(NAMES) + 32) * 7)
+    matrix(store, catalogue("CS"), NAMES)
+    assert max(asked) == 7
+    assert sum(asked) == 150

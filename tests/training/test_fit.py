@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 
+import models.blocks
+import training.fit
 from features.panel import DataError
+from features.scratch import Scratch
 from models.alpha.linear import Linear
 from models.alpha.xgboost import XGBoost
-from models.base import FitError
+from models.base import FitError, Sample
+from tests.models.test_blocks import mapped
 from training.fit import Scorer, fit_scorer
 from training.preprocess import Preprocess
 
@@ -127,3 +131,76 @@ def test_no_label_at_all_is_refused(rows):
     values, session, y, weight = rows
     with pytest.raises(FitError, match="at least 2 sessions; found 0"):
         fit_scorer(Linear(alpha=1.0), Preprocess(), values, session, np.full_like(y, np.nan), weight, COLUMNS, 2, 1)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_scorer_fitted_on_a_file_by_blocks_scores_as_one_fitted_in_memory(kind, rows, tmp_path, monkeypatch):
+    values, session, y, weight = rows
+    spec, preprocess = SPECS[kind]
+    inside = fit_scorer(spec, preprocess, *rows, COLUMNS, gap=2, seed=1)
+    monkeypatch.setattr(models.blocks, "BLOCK_BYTES", 16 * 40 * 3)  # three sessions
+    seen = []
+    monkeypatch.setattr(training.fit, "Sample", lambda X, *rest: seen.append(X) or Sample(X, *rest))
+    file, scratch = mapped(values), Scratch(memory=0, folder=tmp_path)
+    outside = fit_scorer(spec, preprocess, file, session, y, weight, COLUMNS, gap=2, seed=1, scratch=scratch)
+    assert isinstance(seen[0], np.memmap)
+    assert outside.preprocess == inside.preprocess
+    assert np.array_equal(outside.score(values, session), inside.score(values, session))
+    assert np.array_equal(outside.score(file, session), inside.score(values, session))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_rows_of_a_fold_are_named_by_a_mask_and_need_not_follow_one_another(rows):
+    values, session, y, weight = rows
+    group = np.random.default_rng(1).integers(0, 3, len(y))
+    fold = (session < 20) | ((session >= 30) & (session < 50))
+    spec, preprocess = Linear(alpha=1.0), Preprocess(kind="zscore", neutralise=("d",), min_coverage=0.0)
+    named = fit_scorer(
+        spec, preprocess, values, session, y, weight, COLUMNS, 2, 1, group=group, regression_weight=weight, rows=fold
+    )
+    cut = [a[fold] for a in (values, session, y, weight)]
+    alone = fit_scorer(spec, preprocess, *cut, COLUMNS, 2, 1, group=group[fold], regression_weight=weight[fold])
+    assert named.preprocess == alone.preprocess
+    assert np.array_equal(named.score(values, session, group, weight), alone.score(values, session, group, weight))
+    scored = named.score(values, session, group, weight, rows=fold)
+    assert np.array_equal(scored[fold], alone.score(*cut[:2], group[fold], weight[fold]))
+    assert np.isnan(scored[~fold]).all()
+
+
+def test_what_is_dropped_is_decided_on_the_rows_of_the_mask(rows):
+    values, session, y, weight = rows
+    values, fold = values.copy(), session < 40
+    values[~fold, 1] = np.nan
+    values[fold & (np.arange(len(session)) % 2 == 0), 2] = np.nan
+    scorer = fit_scorer(Linear(alpha=1.0), Preprocess(), values, session, y, weight, COLUMNS, 2, 1, rows=fold)
+    assert set(scorer.preprocess.dropped) == {"c"}
+    assert scorer.preprocess.dropped["c"] == pytest.approx(np.isfinite(values[fold, 2]).mean())
+
+
+def test_a_mask_that_cuts_a_session_is_refused(scorer, rows):
+    values, session, y, weight = rows
+    fold = np.arange(len(session)) < 20 * 40 + 3
+    with pytest.raises(DataError, match="rows must name whole sessions; found a part of session 20"):
+        fit_scorer(Linear(alpha=1.0), Preprocess(), values, session, y, weight, COLUMNS, 2, 1, rows=fold)
+    with pytest.raises(DataError, match="a part of session 20"):
+        scorer.score(values, session, rows=fold)
+
+
+def test_rows_and_sessions_of_other_lengths_or_unsorted_are_refused_though_each_block_would_do(
+    scorer, rows, monkeypatch
+):
+    values, session, *_ = rows
+    monkeypatch.setattr(models.blocks, "BLOCK_BYTES", 16 * 40)
+    with pytest.raises(DataError, match="a session per row"):
+        scorer.score(values, np.append(session, 60))
+    with pytest.raises(DataError, match="sorted"):
+        scorer.score(values, session[::-1].copy())
+
+
+def test_nothing_is_left_of_a_fit_that_fails(rows, tmp_path):
+    values, session, y, weight = rows
+    values = values.copy()
+    values[-1, 0] = np.inf
+    with pytest.raises(DataError, match="1 infinite cells, first at session 59"):
+        fit_scorer(Linear(), Preprocess(), values, session, y, weight, COLUMNS, 2, 1, scratch=Scratch(0, tmp_path))
+    assert list(tmp_path.iterdir()) == []
