@@ -7,7 +7,7 @@ from pathlib import Path
 
 from features.panel import ConfigError
 from features.store import Store
-from serving import show, sink
+from serving import show, show_serving, sink
 from serving.bring import bring_simulation
 from serving.predict import predict
 from training.config import Config, load
@@ -39,7 +39,8 @@ def run_demo(home: Path, size: str, world: str, seed: int) -> None:
     show.line(f"\n4/4  predicting with {model}")
     store = Store(home / "store")
     prediction = predict(home, store, model)
-    show.predicted(prediction, *sink.give(store, prediction, home / "predictions"), store)
+    written, paths = sink.give(store, prediction, home / "predictions")
+    show_serving.predicted(prediction, written, paths[0], store)
     where = "" if home == Path() else f" --home {home}"
     show.line(f"\ndone in {time.monotonic() - began:.0f} s. Look at the runs: daybar ui{where}  (or make ui)")
     earlier = store.calendar().add(prediction.frame["asof"][0], -20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ from features.check import CheckReport
 from features.ingest import IngestReport
 from features.lookahead import Proof
 from features.materialise import BuildReport
-from features.store import Store, Written
 
 if TYPE_CHECKING:
-    from serving.predict import Prediction
+    from training.replay import Replayed
     from training.run import Trained
+    from training.tune import Tuned
 
 # Elsewhere than on a terminal nobody knows the width: a line is as long as it needs to be.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -137,24 +138,30 @@ def trained(result: Trained, home: Path) -> None:
     line(f"look: daybar ui{where}")
 
 
-def predicted(prediction: Prediction, written: Written, path: Path, store: Store) -> None:
-    """The best and the worst by score, how many rows went where."""
-    frame, ref = prediction.frame, prediction.model
-    named = frame.sort("score", descending=True).select("asset", "score", "score_rank")
-    names = store.instruments(prediction.manifest.asset_class)
-    if "symbol" in names.columns:
-        named = named.join(names.select(asset="order_book_id", 名称="symbol"), on="asset", how="left")
-    shown = named if len(named) <= 10 else pl.concat([named.head(5), named.tail(5)])
-    title = f"{ref.name or 'run'} {ref.version or ref.run_id}: best and worst of {len(frame)}"
-    console.print(frame_table(shown.with_columns(pl.col("score", "score_rank").round(4)), title))
-    asof, effective = frame["asof"][0], frame["effective"][0]
-    line(f"as of {asof}, tradable from {effective}, {prediction.coverage:.1%} of cells defined")
-    seen = prediction.manifest.trained[1]
-    if str(asof) <= seen:
-        line(f"note: the model has learnt from labels up to {seen}, so this session is not out of sample")
-    line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in prediction.left_out.items()))
-    line(f"{written.new:,} new, {written.restated:,} restated, {written.unchanged:,} unchanged rows in the store")
-    line(f"file: {path}")
+def tuned(found: Tuned, home: Path) -> None:
+    """The best trial, how many there are of each kind, and what to type next."""
+    line(f"study {found.study}: " + ", ".join(f"{count:,} {state}" for state, count in found.states.items()))
+    line(f"best trial {found.best_trial}: objective {found.best_value:+.5f}")
+    for name, value in found.params.items():
+        line(f"    {name}: {value:.6g}" if isinstance(value, float) else f"    {name}: {value}")
+    if found.pbo is not None:
+        line(f"probability of back-test overfitting {found.pbo:.2f}")
+    if math.isfinite(found.dsr):
+        line(f"deflated Sharpe ratio of the best {found.dsr:.3f}")
+    for note in found.notes:
+        line(f"note: {note}")
+    where = "" if home == Path() else f" --home {home}"
+    line(f"run {found.run_id}")
+    line(f"next: daybar train {found.config}{where}")
+
+
+def replayed(repeated: Replayed, run_id: str) -> None:
+    """Whether the numbers came out again, and those that did not."""
+    line(f"run {run_id} repeated as run {repeated.trained.run_id}")
+    for name, (then, now) in repeated.differences.items():
+        line(f"differs: {name} {then!r} then, {now!r} now")
+    same = "all the same" if not repeated.differences else f"{len(repeated.differences):,} differ"
+    line(f"{repeated.compared:,} numbers compared: {same}")
 
 
 def _by_year(coverage: pl.DataFrame) -> pl.DataFrame:

@@ -3,42 +3,65 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
+from features.panel import DataError
 from features.store import Store, Written
-from serving.predict import Prediction
+from serving.predict import KEYS, VALUES, Prediction
 
-KEYS = ("asof", "effective", "asset", "target", "horizon", "run_id")
+WITHDRAWN = "withdrawn: predicted again, without this row"
 
 
-def give(store: Store, prediction: Prediction, folder: Path, csv: bool = False) -> tuple[Written, Path]:
-    """Write predictions to pred_<task> in the store and to a Parquet file (and CSV) a model and session.
+def give(
+    store: Store, predictions: Prediction | Sequence[Prediction], folder: Path, csv: bool = False
+) -> tuple[Written, list[Path]]:
+    """Write predictions to pred_<task> in the store, and to a Parquet file (and CSV) a model and session.
 
     Giving the same twice changes nothing; other values under the same keys become a new version of the table. An asset
-    that the same run scored before on that session and no longer does keeps its row, without a score.
+    that the same run scored before on a session and no longer does keeps its row, without a score and with a reason.
     """
-    frame, ref, table = prediction.frame, prediction.model, f"pred_{prediction.manifest.task}"
+    given = [predictions] if isinstance(predictions, Prediction) else list(predictions)
+    if not given:
+        raise DataError("predictions", "there must be some to be written", "none")
+    frame, table = pl.concat(one.frame for one in given), f"pred_{given[0].manifest.task}"
     written = store.upsert(table, pl.concat([frame, _withdrawn(store, table, frame)]), keys=KEYS)
-    path = folder / (ref.name or ref.run_id) / f"{frame['asof'][0]}.parquet"
-    _write_whole(path, frame)
-    if csv:
-        _write_whole(path.with_suffix(".csv"), frame)
-    return written, path
+    paths = []
+    for one in given:
+        path = folder / (one.model.name or one.model.run_id) / f"{one.frame['asof'][0]}.parquet"
+        write_whole(path, one.frame)
+        if csv:
+            write_whole(path.with_suffix(".csv"), one.frame)
+        paths.append(path)
+    return written, paths
+
+
+def stored(store: Store, task: str, run_id: str) -> pl.LazyFrame:
+    """The rows of a run that stand in the store, KEYS, VALUES and reason; null where an older table has no column."""
+    table = f"pred_{task}"
+    if not store.exists(table):
+        types = {"asof": pl.Date, "effective": pl.Date, "horizon": pl.Int64, **dict.fromkeys(VALUES, pl.Float64)}
+        return pl.LazyFrame(schema={name: types.get(name, pl.String) for name in (*KEYS, *VALUES, "reason")})
+    rows = store.scan(table).filter(pl.col("run_id") == run_id)
+    there = rows.collect_schema().names()
+    absent = dict.fromkeys(VALUES, pl.Float64) | {"reason": pl.String}
+    return rows.with_columns(
+        pl.lit(None, dtype).alias(name) for name, dtype in absent.items() if name not in there
+    ).select(*KEYS, *VALUES, "reason")
 
 
 def _withdrawn(store: Store, table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows that stand for the session and the run and that the frame does not have, their scores emptied."""
-    if not store.exists(table):
-        return frame.clear()
-    same = (pl.col("asof") == frame["asof"][0]) & (pl.col("run_id") == frame["run_id"][0])
-    standing = store.scan(table).filter(same & pl.col("score").is_not_null()).select(frame.columns).collect()
-    gone = standing.join(frame, on=KEYS, how="anti")
-    return gone.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("score", "score_rank"))
+    """Rows that stand for the frame's sessions and run and that the frame does not have: no values but a reason."""
+    standing = stored(store, table.removeprefix("pred_"), frame["run_id"][0])
+    same = pl.col("asof").is_in(frame["asof"].unique().implode())
+    gone = standing.filter(same & pl.col("reason").ne_missing(WITHDRAWN)).collect().join(frame, on=KEYS, how="anti")
+    empty = [pl.lit(None, pl.Float64).alias(name) for name in VALUES]
+    return gone.with_columns(*empty, reason=pl.lit(WITHDRAWN)).select(frame.columns)
 
 
-def _write_whole(path: Path, frame: pl.DataFrame) -> None:
+def write_whole(path: Path, frame: pl.DataFrame) -> None:
     """Write a file that is there either whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")

@@ -107,8 +107,11 @@ def test_a_config_of_ones_own_goes_the_same_road(daybar: Daybar, own_home: Path)
     assert frame.select("horizon", "target").unique().row(0) == (3, "excess_return_benchmark")
     rows = Store(own_home / "store").scan("factors/CS").filter(pl.col("date") == DAY).collect()
     liquid = rows.filter(pl.col("cs_turnover20") >= 6.0e7)["order_book_id"]
-    assert set(frame["asset"]) <= set(liquid)
-    assert 10 < len(frame) < 0.8 * len(rows), "the universe is the config's, not the default"
+    scored = frame.filter(pl.col("score").is_not_null())
+    assert set(scored["asset"]) <= set(liquid)
+    assert 10 < len(scored) < 0.8 * len(rows), "the universe is the config's, not the default"
+    said = frame.filter(pl.col("score").is_null())["reason"]
+    assert "mean turnover of 20 sessions below 60,000,000 CNY, or not known" in said.to_list()
 
 
 def test_a_restated_bar_is_a_restated_prediction_and_the_old_one_stays_readable(daybar: Daybar, own_home: Path) -> None:
@@ -129,7 +132,7 @@ def test_a_restated_bar_is_a_restated_prediction_and_the_old_one_stays_readable(
     assert after["asset"].to_list() == before["asset"].to_list()
     assert after["score"][3] != before["score"][3]
     values = pl.struct("score", "score_rank")
-    assert restated == (before.select(values).to_series() != after.select(values).to_series()).sum()
+    assert restated == before.select(values).to_series().ne_missing(after.select(values).to_series()).sum()
     assert store.version("pred_alpha") == version + 1
     of_day = pl.col("asof") == DAY
     for number, frame in ((version, before), (version + 1, after)):

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -15,13 +16,14 @@ from features.catalogue import Catalogue, catalogue
 from features.matrix import matrix
 from features.panel import ConfigError, DataError
 from features.store import Store
-from serving.predict import predict
+from serving.predict import predict, predict_range
 from training.fit import Scorer
 from training.manifest import Manifest
 from training.tracking import Tracking
 
 LINEAR, XGB = "alpha_linear_5d@champion", "alpha_xgb_5d@champion"
-COLUMNS = ["asof", "effective", "asset", "target", "horizon", "run_id", "score", "score_rank"]
+COLUMNS = ["asof", "effective", "asset", "target", "horizon", "run_id"]
+COLUMNS += ["score", "score_rank", "mu_hat", "sigma_hat", "lo", "hi", "reason"]
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_the_row_of_one_session_alone_is_that_row_of_the_whole(demo_home: Path, 
     scores = whole(demo_home, store, model)
     days = scores["asof"].unique().sort()
     for day in (days[0], days[40], days[177], days[-2], days[-1]):
-        given = predict(demo_home, store, model, day).frame
+        given = predict(demo_home, store, model, day).scored
         expected = scores.filter(pl.col("asof") == day)
         assert_frame_equal(given.select("asof", "asset", "score"), expected, check_exact=True)
 
@@ -73,9 +75,9 @@ def test_a_prediction_needs_no_future(demo_home: Path, store: Store, tmp_path: P
 def test_the_last_session_has_no_label_and_is_scored_all_the_same(demo_home: Path, store: Store) -> None:
     given = predict(demo_home, store, LINEAR)
     assert given.frame["asof"].unique().to_list() == [store.span("bars/CS")[1]]
-    assert len(given.frame) > 40
-    assert given.frame["score"].is_finite().all()
-    assert given.frame["score"].n_unique() > 40
+    assert len(given.scored) > 40
+    assert given.scored["score"].is_finite().all()
+    assert given.scored["score"].n_unique() > 40
 
 
 def test_the_frame_has_its_keys_and_values(demo_home: Path, store: Store) -> None:
@@ -89,20 +91,144 @@ def test_the_frame_has_its_keys_and_values(demo_home: Path, store: Store) -> Non
     assert frame["horizon"].unique().to_list() == [5]
     assert frame["run_id"].unique().to_list() == [given.model.run_id]
     assert Tracking(demo_home).client.get_run(given.model.run_id).info.run_name == "alpha_linear_5d"
-    best = frame.sort("score")
+    best = given.scored.sort("score")
     assert best["score_rank"].is_sorted()
-    count = len(frame)
+    count = len(best)
+    assert 0 < count < len(frame)
     assert best["score_rank"][0] == pytest.approx(0.5 / count)
     assert best["score_rank"][-1] == pytest.approx(1 - 0.5 / count)
 
 
 def test_what_is_left_out_and_what_is_defined_are_counted(demo_home: Path, store: Store) -> None:
     given = predict(demo_home, store, LINEAR, "2021-09-17")
-    assets = store.scan("bars/CS").select(pl.col("order_book_id").n_unique()).collect().item()
-    assert given.left_out == {"not in the universe": assets - len(given.frame)}
+    unscored = given.frame.filter(pl.col("score").is_null())
+    assert sum(given.left_out.values()) == len(unscored) == len(given.frame) - len(given.scored)
+    assert dict(given.left_out) == dict(unscored["reason"].value_counts().rows())
     assert 0.9 < given.coverage <= 1
     early = predict(demo_home, store, LINEAR, "2020-07-01")
     assert early.coverage < 0.6
+
+
+def test_every_listed_asset_has_a_row_with_a_score_or_a_reason(demo_home: Path, store: Store) -> None:
+    day = dt.date(2021, 9, 17)
+    frame = predict(demo_home, store, LINEAR, day).frame
+    told = frame.select(score=pl.col("score").is_not_null(), reason=pl.col("reason").is_not_null())
+    assert (told["score"] != told["reason"]).all()
+    names = store.instruments("CS")
+    listed = (pl.col("listed_date") <= day) & (pl.col("de_listed_date").is_null() | (pl.col("de_listed_date") > day))
+    seen = store.scan("bars/CS").filter(pl.col("date") <= day).select("order_book_id").unique().collect()
+    expected = names.filter(listed).join(seen, on="order_book_id", how="semi")["order_book_id"]
+    assert frame["asset"].to_list() == expected.sort().to_list()
+    assert len(expected) < len(names), "somebody is not listed yet, or no more"
+
+
+def test_a_reason_is_the_fact_that_the_store_holds(demo_home: Path, store: Store) -> None:
+    """Each reason of many sessions' rows against the store, read another way."""
+    days = store.calendar().between("2020-12-01", "2021-05-31").astype(object).tolist()
+    span = predict_range(demo_home, store, LINEAR, days[0], days[-1])
+    rows = pl.concat(one.frame for one in span.predictions)
+    assert rows["asof"].unique().sort().to_list() == days
+    bars = store.scan("bars/CS").select("date", "order_book_id", "volume", "suspended").collect()
+    liquid = store.scan("factors/CS").select("date", "order_book_id", "cs_turnover20").collect()
+    names = store.instruments("CS").select("order_book_id", "listed_date")
+    sessions = store.calendar().sessions
+    found = (
+        rows.join(bars, left_on=["asof", "asset"], right_on=["date", "order_book_id"], how="left")
+        .join(liquid, left_on=["asof", "asset"], right_on=["date", "order_book_id"], how="left")
+        .join(names, left_on="asset", right_on="order_book_id", how="left")
+    )
+    seen = set()
+    for row in found.iter_rows(named=True):
+        age = int(np.sum((sessions >= np.datetime64(row["listed_date"])) & (sessions <= np.datetime64(row["asof"]))))
+        if not row["volume"] or row["suspended"]:
+            reason = "not traded on the session"
+        elif age < 60:
+            reason = "listed for fewer than 60 sessions"
+        elif row["cs_turnover20"] is None or not row["cs_turnover20"] >= 1e7:
+            reason = "mean turnover of 20 sessions below 10,000,000 CNY, or not known"
+        else:
+            reason = None
+        assert row["reason"] == reason or (row["reason"] == "under special treatment" and reason is None)
+        seen.add(row["reason"])
+    assert len(seen) >= 4, seen
+
+
+def test_an_asset_of_which_no_factor_is_known_gets_no_score(
+    demo_home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = predict(demo_home, store, LINEAR, "2021-09-17").scored
+
+    def blind(*arguments, **settings):
+        table, universe, built = matrix(*arguments, **settings)
+        table.values[3] = np.nan
+        return table, universe, built
+
+    monkeypatch.setattr(serving.predict, "matrix", blind)
+    given = predict(demo_home, store, LINEAR, "2021-09-17")
+    unknown = given.frame.filter(pl.col("asset") == whole["asset"][3])
+    assert unknown.select("score", "score_rank", "reason").row(0) == (None, None, serving.predict.UNDEFINED)
+    assert len(given.scored) == len(whole) - 1
+    assert given.scored["score_rank"].max() == pytest.approx(1 - 0.5 / len(given.scored))
+
+
+@pytest.mark.parametrize("model", [LINEAR, XGB])
+def test_each_session_of_a_range_is_what_that_session_alone_gives(demo_home: Path, store: Store, model: str) -> None:
+    span = predict_range(demo_home, store, model, "2021-09-11", "2021-09-24")
+    days = [one.frame["asof"][0] for one in span.predictions]
+    assert days == store.calendar().between("2021-09-11", "2021-09-24").astype(object).tolist()
+    assert span.empty == ()
+    for day, one in zip(days, span.predictions, strict=True):
+        alone = predict(demo_home, store, model, day)
+        assert_frame_equal(one.frame, alone.frame, check_exact=True)
+        assert (one.left_out, one.coverage) == (alone.left_out, alone.coverage)
+
+
+def test_sessions_on_which_nobody_may_be_traded_are_named(demo_home: Path, store: Store) -> None:
+    first, last = store.span("bars/CS")[0], dt.date(2020, 7, 1)
+    span = predict_range(demo_home, store, LINEAR, first, last)
+    days = [one.frame["asof"][0] for one in span.predictions]
+    empty = [day.astype(object) for day in span.empty]
+    assert empty[0] == first
+    assert sorted(days + empty) == store.calendar().between(first, last).astype(object).tolist()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kind", "says"),
+    [
+        ("2021-09-24", "2021-09-17", ConfigError, "a range must not end before it starts; found 2021-09-24 after"),
+        ("2021-09-18", "2021-09-20", ConfigError, "a range must hold a session; found days without trading alone"),
+        ("2021-09-17", "2022-01-19", DataError, "found sessions from 2020-06-01 to 2022-01-18"),
+        ("2021-09-17", "soon", ConfigError, "must read like 2024-02-09"),
+    ],
+)
+def test_a_range_that_cannot_be_predicted_is_refused(demo_home: Path, store: Store, start, end, kind, says) -> None:
+    with pytest.raises(kind) as caught:
+        predict_range(demo_home, store, LINEAR, start, end)
+    assert says in str(caught.value)
+
+
+def test_an_asset_without_reference_has_a_row_while_it_had_a_bar_lately(
+    demo_home: Path, store: Store, tmp_path: Path
+) -> None:
+    day = dt.date(2021, 9, 17)
+    poorer = Store(tmp_path / "poorer")
+    names = store.instruments("CS")["order_book_id"].to_list()
+    gone, lately, here = names[5], names[6], names[7]
+    lost = (pl.col("order_book_id") == gone) & (pl.col("date") > dt.date(2020, 9, 1))
+    lost |= (pl.col("order_book_id") == lately) & (pl.col("date") > dt.date(2020, 9, 30))
+    for table in ("bars/CS", "bars/INDX"):
+        poorer.upsert(table, store.scan(table).filter(~lost).collect())
+    kept = ~pl.col("order_book_id").is_in([gone, lately, here])
+    poorer.upsert(
+        "reference/instruments", store.scan("reference/instruments").filter(kept).collect(), ("order_book_id",)
+    )
+    poorer.upsert("reference/calendar", store.scan("reference/calendar").collect(), keys=("date",))
+    began = store.calendar().add(day, -249).astype(object)
+    assert dt.date(2020, 9, 1) < began <= dt.date(2020, 9, 30)
+    reasons = dict(predict(demo_home, poorer, LINEAR, day).frame.select("asset", "reason").rows())
+    assert gone not in reasons
+    assert reasons[lately] == "not traded on the session"
+    assert reasons[here] == "not listed on the session"
 
 
 def test_a_version_a_run_and_an_alias_name_the_same_model(demo_home: Path, store: Store) -> None:

@@ -1,0 +1,131 @@
+"""Champion and challenger: two versions of a name compared by what their runs recorded, and the alias moved."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from features.panel import ConfigError
+from training.manifest import Manifest
+from training.records import RunRecord
+from training.tracking import Tracking
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+HEADLINE = "rank_ic"
+# Label, metric of the walk-forward, format. The holdout's RankIC is shown and decides nothing: it is sealed.
+COMPARED = (
+    ("RankIC, mean", HEADLINE, "+.4f"),
+    ("RankIC, Newey-West t", "rank_ic_t", "+.2f"),
+    ("ICIR a year", "icir", "+.2f"),
+    ("top k: net excess over universe a year", "net_excess", "+.2%"),
+    ("top k: turnover a year", "turnover", ".1f"),
+    ("decile monotonicity", "deciles/monotonicity", "+.2f"),
+    ("holdout RankIC, mean", "holdout_rank_ic/mean", "+.4f"),
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, what it serves, and what its run recorded."""
+
+    version: int
+    record: RunRecord = field(repr=False)
+    manifest: Manifest = field(repr=False)
+
+    def differs(self, other: Version) -> list[str]:
+        """What makes the numbers of two versions hard to compare, in words."""
+        mine, its = self.manifest, other.manifest
+        label = [(one.target, one.horizon, one.config.label.entry) for one in (mine, its)]
+        told = {
+            "labels": tuple(label),
+            "universes": (mine.tradable, its.tradable),
+            "asset classes": (mine.asset_class, its.asset_class),
+            "stores": (mine.store, its.store),
+            "test sessions": (self.record.tags.get("dev_span"), other.record.tags.get("dev_span")),
+            "versions of the data": (mine.data, its.data),
+        }
+        return [f"{what} differ: {_said(old)}, now {_said(new)}" for what, (new, old) in told.items() if new != old]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Who is champion of a name, None where nobody is, and who would be."""
+
+    name: str
+    champion: Version | None
+    challenger: Version
+
+    @classmethod
+    def of(cls, home: Path, name: str, version: int | None = None) -> Candidates:
+        """The champion, and the version that is asked for (None: that of the alias challenger).
+
+        Errors  ConfigError where there is no such name, version or challenger
+        """
+        tracking = Tracking(home)
+        # Asked as the model it shall be, an unknown one is refused with the list of those that there are.
+        tracking.resolve(f"{name}@{CHALLENGER}" if version is None else f"{name}/{version}")
+        (known,) = (one for one in tracking.list_models() if one.name == name)
+        new = known.aliases[CHALLENGER] if version is None else version
+        old = known.aliases.get(CHAMPION)
+        if old == new:
+            raise ConfigError(f"promote {name}", "it must be given another version than the champion", f"version {new}")
+        return cls(name, None if old is None else _version(tracking, name, old), _version(tracking, name, new))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the numbers hard to compare."""
+        return [] if self.champion is None else self.challenger.differs(self.champion)
+
+    @property
+    def worse(self) -> str:
+        """Why the challenger may not take over without force; empty where it may."""
+        if self.champion is None:
+            return ""
+        new, old = (one.record.metrics.get(HEADLINE, math.nan) for one in (self.challenger, self.champion))
+        if math.isnan(new) or math.isnan(old):
+            which = self.challenger if math.isnan(new) else self.champion
+            return f"version {which.version} has recorded no RankIC"
+        return f"its RankIC is {new:+.4f}, the champion's {old:+.4f}" if new < old else ""
+
+    def table(self) -> pl.DataFrame:
+        """The recorded numbers side by side, as text."""
+        sides = [("champion", self.champion), ("challenger", self.challenger)]
+        shown: dict[str, list[str]] = {"walk-forward": [label for label, _, _ in COMPARED]}
+        for title, one in sides:
+            if one is not None:
+                found = [one.record.metrics.get(name) for _, name, _ in COMPARED]
+                texts = [
+                    "-" if value is None else format(value, spec)
+                    for value, (_, _, spec) in zip(found, COMPARED, strict=True)
+                ]
+                shown[f"{title}: version {one.version}"] = texts
+        return pl.DataFrame(shown)
+
+
+def move(home: Path, candidates: Candidates) -> str:
+    """Point champion to the challenger and previous to the old champion, and write down when and from what; a line."""
+    tracking, name, old = Tracking(home), candidates.name, candidates.champion
+    new = candidates.challenger.version
+    told = {"promoted_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
+    told["promoted_from"] = "none" if old is None else str(old.version)
+    tracking.tag_version(name, new, told)
+    if old is not None:
+        tracking.point(name, PREVIOUS, old.version)
+    tracking.point(name, CHAMPION, new)
+    after = f"; version {old.version} is {name}@{PREVIOUS}" if old is not None else ""
+    return f"{name}@{CHAMPION} is version {new} now{after}"
+
+
+def _version(tracking: Tracking, name: str, version: int) -> Version:
+    ref = tracking.resolve(f"{name}/{version}")
+    return Version(version, tracking.record(ref.run_id), Manifest.load(ref.folder))
+
+
+def _said(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
