@@ -8,6 +8,8 @@ import pytest
 from scipy.signal import lfilter
 
 from features.panel import DataError
+from models.alpha.intervals import QuantileBand
+from models.base import Sample
 from training.evaluate.ic import daily_ic
 from training.evaluate.intervals import (
     adaptive_bands,
@@ -333,3 +335,24 @@ def test_mu_hat_is_ic_times_sigma_times_z_of_those_with_a_score():
 @pytest.mark.parametrize("score", [[0.1, 0.1, 0.1], [0.5, np.nan, np.nan], [np.nan] * 3])
 def test_scores_that_do_not_differ_promise_nothing_that_can_be_told(score):
     assert np.isnan(mu_hat(np.array(score), np.full(3, 0.2), 0.05)).all()
+
+
+def test_trees_that_learnt_in_calm_years_are_kept_honest_in_others():
+    rng = np.random.default_rng(18)
+    t_count, n_count = 500, 60
+    x = rng.uniform(-0.5, 0.5, (t_count, n_count, 4)).astype(np.float32)
+    louder = np.where(np.arange(t_count) < 150, 1.0, 1.4)[:, None]
+    y = 0.2 * x[..., 1] + louder * np.exp(x[..., 0]) * rng.normal(size=(t_count, n_count))
+    exit = np.arange(t_count)[:, None] + np.full((1, n_count), 1 + H)
+    rows = np.repeat(np.arange(150), n_count)
+    sample = Sample(x[:150].reshape(-1, 4), y[:150].ravel(), rows, np.ones(len(rows)), ("a", "b", "c", "d"), H + 1)
+    model = QuantileBand(rounds=80, learning_rate=0.1, threads=1).fit(sample, seed=1)
+    lo, hi = model.predict(x.reshape(-1, 4)).T.reshape(2, t_count, n_count)
+    lo[:150], hi[:150] = np.nan, np.nan
+    found = adaptive_bands(lo, hi, y, exit, first=250, stop=t_count, calibration=60)
+    plain = (y >= lo) & (y <= hi)
+    assert plain[250:].mean() < 0.82
+    assert share_within(rolling_coverage(coverage_by_session(found, y, exit))) == 1.0
+    # the spread of an asset still follows its own column: the margin is added, not put in its place
+    width = found.hi - found.lo
+    assert width[300][x[300, :, 0] > 0.3].mean() > 1.5 * width[300][x[300, :, 0] < -0.3].mean()
