@@ -6,10 +6,11 @@ Source  09 §5; impact by the square-root law of training/evaluate/costs.py
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from features.operators import ts_mean
 from features.panel import DataError, Float64Array
@@ -47,8 +48,7 @@ class Capacity:
 def capacity(orders: Orders, entry: Entry = "next_open", *, capitals: Sequence[float] = CAPITALS) -> Capacity:
     """Run the same orders with more and more money.
 
-    Shares are bought in fractions, so that size alone makes the difference. Between two capitals the excess is
-    interpolated on the root of the capital, on which the impact law is a straight line.
+    Shares are bought in fractions, so that size alone makes the difference.
     """
     asked = sorted(set(map(float, capitals)))
     if not asked or asked[0] <= 0:
@@ -72,17 +72,18 @@ def capacity(orders: Orders, entry: Entry = "next_open", *, capitals: Sequence[f
     while without_size > 0 and found[asked[-1]][0] > 0 and asked[-1] * 10 <= _MOST:
         asked.append(asked[-1] * 10)
         found[asked[-1]] = told(asked[-1])
-    excess = np.array([found[money][0] for money in asked])
-    roots = np.sqrt(np.array([0.0, *asked]))
-    curve = np.array([without_size, *excess])
+    nodes = [(0.0, without_size), *((money, found[money][0]) for money in asked)]
+    half = zero = 0.0
+    if without_size > 0:
+        half, zero = (_falls_to(level, nodes, lambda money: told(money)[0]) for level in (without_size / 2, 0.0))
     return Capacity(
         np.array(asked),
-        excess,
+        np.array([found[money][0] for money in asked]),
         np.array([found[money][1] for money in asked]),
         at * np.array(asked),
         without_size,
-        _falls_to(without_size / 2, roots, curve) if without_size > 0 else 0.0,
-        _falls_to(0.0, roots, curve) if without_size > 0 else 0.0,
+        half,
+        zero,
     )
 
 
@@ -92,14 +93,22 @@ def _returns(nav: Float64Array, span: slice) -> Float64Array:
     return held[1:] / held[:-1] - 1
 
 
-def _falls_to(level: float, roots: Float64Array, curve: Float64Array) -> float:
-    """Capital at which the curve first comes down to a level; NaN where it does not."""
-    below = np.flatnonzero(curve <= level)
-    if not len(below):
+def _falls_to(level: float, nodes: Sequence[tuple[float, float]], told: Callable[[float], float]) -> float:
+    """Capital at which the excess first comes down to a level, to half a per cent; NaN where it does not.
+
+    nodes  (capital, excess) ascending, from a capital of 0 on
+    """
+    below = [i for i, (_, excess) in enumerate(nodes) if excess <= level]
+    if not below:
         return math.nan
-    i = int(below[0])
-    share = (curve[i - 1] - level) / (curve[i - 1] - curve[i])
-    return float((roots[i - 1] + share * (roots[i] - roots[i - 1])) ** 2)
+    (least, _), (most, _) = nodes[below[0] - 1], nodes[below[0]]
+
+    # On the root of the capital the impact law is nearly a straight line, so that few runs are needed.
+    def above(root: float) -> float:
+        return (told(root**2) if root > 0 else nodes[0][1]) - level
+
+    root = brentq(above, math.sqrt(least), math.sqrt(most), rtol=0.0025)
+    return float(root**2)
 
 
 def _participation(orders: Orders, window: int = 20) -> float:

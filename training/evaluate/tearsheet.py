@@ -101,15 +101,18 @@ def tear_sheet(
             f"at most {most} names",
             help="Fewer quantiles or a lower min_names admit a smaller universe.",
         )
-    group = score_groups(inside, np.ones(values.shape, bool), quantiles)
-    weighted = {h: _weighted(inside, labels[h], information[h].rank_ic) for h in horizons}
+    # Every number rests on the same sessions: those with an IC.
+    judged = {h: np.where(np.isfinite(information[h].rank_ic)[:, None], inside, np.nan) for h in horizons}
+    weighted = {h: _weighted(judged[h], labels[h]) for h in horizons}
+    enough = np.isfinite(inside).sum(axis=1, keepdims=True) >= least
+    group = score_groups(inside, np.broadcast_to(enough, values.shape), quantiles)
     rows = {h: dict((lost or {}).get(h, {})) for h in horizons}
     return TearSheet(
         title,
         zh,
         sessions,
         quantiles,
-        returns={h: decile_portfolios(inside, labels[h], horizon=h, n=quantiles) for h in horizons},
+        returns={h: decile_portfolios(judged[h], labels[h], horizon=h, n=quantiles) for h in horizons},
         weighted=weighted,
         weighted_mean={h: _mean(weighted[h], h) for h in horizons},
         information=information,
@@ -126,9 +129,9 @@ def _information(rank_ic: Float64Array, horizon: int) -> Information:
     return Information(rank_ic, ic_summary(rank_ic, horizon), skew, kurtosis)
 
 
-def _weighted(values: Float64Array, label: Float64Array, rank_ic: Float64Array) -> Float64Array:
-    """Label earned by weights in proportion to the factor's distance from the mean, on judged sessions, (T,)."""
-    both = np.isfinite(values) & np.isfinite(label) & np.isfinite(rank_ic)[:, None]
+def _weighted(values: Float64Array, label: Float64Array) -> Float64Array:
+    """Label earned by weights in proportion to the factor's distance from its session's mean, (T,)."""
+    both = np.isfinite(values) & np.isfinite(label)
     weight = cs_scale(cs_demean(np.where(both, values, np.nan), both), both)
     earned = np.where(both, weight * label, 0.0).sum(axis=1)
     return np.where(both.any(axis=1), earned, np.nan)

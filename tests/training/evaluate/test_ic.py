@@ -7,7 +7,17 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from features.panel import DataError
-from training.evaluate.ic import daily_ic, ic_decay, ic_summary, monthly_ic
+from training.evaluate.ic import (
+    Grouping,
+    by_board,
+    by_size,
+    daily_ic,
+    ic_by_group,
+    ic_by_year,
+    ic_decay,
+    ic_summary,
+    monthly_ic,
+)
 from training.evaluate.significance import newey_west
 
 
@@ -111,3 +121,44 @@ def test_labels_shuffled_over_sessions_carry_no_information():
     shuffled = ic_summary(daily_ic(score, label[rng.permutation(400)]), 1)
     assert ic_summary(daily_ic(score, label), 1).nw_t > 10
     assert abs(shuffled.nw_t) < 3
+
+
+def test_ic_by_group_is_that_of_the_groups_own_assets():
+    score, label = scores_and_labels(t_count=30, n_count=60)
+    code = np.random.default_rng(3).integers(-1, 2, score.shape).astype(np.int8)
+    found = ic_by_group(score, label, Grouping(("a", "b", "c"), code), horizon=1, min_names=5)
+    for position, name in enumerate("ab"):
+        each = []
+        for t in range(len(score)):
+            both = np.isfinite(score[t]) & np.isfinite(label[t]) & (code[t] == position)
+            each.append(spearmanr(score[t, both], label[t, both]).statistic)
+        assert found[name].mean == pytest.approx(np.mean(each))
+        assert found[name].n == 30
+    assert found["c"].n == 0
+
+
+def test_assets_are_grouped_by_the_board_of_their_code():
+    found = by_board(np.array(["600000.XSHG", "300001.XSHE", "688001.XSHG", "830001.BJSE", "000300.XSHG"]))
+    assert [found.names[c] if c >= 0 else "" for c in found.code] == ["main", "chinext", "star", "bse", ""]
+
+
+def test_sizes_are_thirds_of_the_universe_by_the_turnover_known_by_then():
+    rng = np.random.default_rng(4)
+    turnover = rng.lognormal(size=(12, 31))
+    universe = rng.random(turnover.shape) < 0.8
+    found = by_size(turnover, universe, window=5)
+    for t in range(4, 12):
+        mean = turnover[t - 4 : t + 1].mean(axis=0)
+        inside = np.flatnonzero(universe[t])
+        ranked = inside[np.argsort(mean[inside])]
+        expected = np.full(31, -1)
+        expected[ranked] = np.floor((np.arange(len(ranked)) + 0.5) / len(ranked) * 3)
+        assert found.code[t].tolist() == expected.tolist()
+
+
+def test_ic_by_year_splits_at_the_turn_of_the_year():
+    days = np.arange("2022-12-20", "2023-01-15", dtype="datetime64[D]")
+    ic = np.where(days < np.datetime64("2023-01-01"), 0.1, -0.1)
+    ic[0] = np.nan
+    found = ic_by_year(ic, days, horizon=5)
+    assert {year: (one.mean, one.n) for year, one in found.items()} == {"2022": (0.1, 11), "2023": (-0.1, 14)}

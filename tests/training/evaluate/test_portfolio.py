@@ -7,9 +7,9 @@ import pytest
 
 from features.panel import DataError, Panels
 from training.evaluate.costs import Costs
-from training.evaluate.orders import lot_sizes
+from training.evaluate.orders import lot_sizes, top_k_orders
 from training.evaluate.performance import drawdown, performance
-from training.evaluate.portfolio import decile_portfolios, simulate_topk
+from training.evaluate.portfolio import ENTRIES, by_entry, decile_portfolios, simulate_topk
 
 T, N = 40, 8
 
@@ -254,3 +254,36 @@ def test_deciles_of_nothing_are_nan_and_do_not_fail():
     assert np.isnan(found.mean).all()
     assert math.isnan(found.monotonicity)
     assert found.spread.n == 0
+
+
+def test_entries_side_by_side_are_the_simulations_one_by_one():
+    panels = calm_market()
+    panels["total_turnover"][:] *= 1.002  # a vwap that is not the close
+    score = np.random.default_rng(3).normal(size=panels.shape)
+    orders = top_k_orders(score, panels, everyone(panels), horizon=2, k=3, costs=Costs())
+    found = by_entry(orders, capital=1e6, benchmark=panels["close"][:, 0])
+    assert list(found) == list(ENTRIES)
+    for entry, result in found.items():
+        settings = {"horizon": 2, "k": 3, "entry": entry, "capital": 1e6, "benchmark": panels["close"][:, 0]}
+        alone = simulate_topk(score, panels, everyone(panels), **settings)
+        assert result.net == pytest.approx(alone.net, nan_ok=True)
+        assert result.universe == pytest.approx(alone.universe, nan_ok=True)
+        assert result.summary == pytest.approx(alone.summary, nan_ok=True)
+    returns = [tuple(result.net[2:5]) for result in found.values()]
+    assert len(set(returns)) == 3
+
+
+def test_the_summary_tells_hits_months_and_the_fall_against_the_universe():
+    panels = calm_market(t_count=60)
+    score = np.random.default_rng(3).normal(size=panels.shape)
+    result = simulate_topk(score, panels, everyone(panels), horizon=2, k=3)
+    alive = np.isfinite(result.net)
+    ahead = (1 + result.net[alive]) / (1 + result.universe[alive]) - 1
+    assert result.summary["hit_rate_universe"] == (result.net[alive] > result.universe[alive]).mean()
+    wealth = np.append(1.0, np.cumprod(1 + ahead))
+    deepest = (wealth / np.maximum.accumulate(wealth) - 1).min()
+    assert result.summary["max_drawdown_against_universe"] == pytest.approx(deepest)
+    month = panels.sessions.astype("datetime64[M]")
+    months = [np.prod(1 + result.net[alive & (month == m)]) - 1 for m in np.unique(month[alive])]
+    assert result.summary["worst_month"] == pytest.approx(min(months))
+    assert result.summary["months_above_zero"] == pytest.approx(np.mean(np.array(months) > 0))
