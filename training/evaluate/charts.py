@@ -249,7 +249,7 @@ def quantile_growth(sessions: SessionArray, found: Deciles, holdout: Deciles | N
             )
     styled(figure, "Cumulative return by group 分组累计收益", "sum of excess log returns, %")
     if holdout is not None:
-        shade(figure, sessions, np.isfinite(holdout.each).any(axis=1), "holdout, from 0 again")
+        shade(figure, sessions, np.asarray(np.isfinite(holdout.each).any(axis=1)), "holdout, from 0 again")
     return figure
 
 

@@ -11,7 +11,7 @@ from features.panel import Float64Array, SessionArray
 from training.evaluate.capacity import Capacity
 from training.evaluate.ic import IcSummary
 from training.evaluate.portfolio import Deciles, PortfolioResult
-from training.labels import Entry
+from training.fills import Entry
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from training.evaluate.capacity import Capacity
 from training.evaluate.charts import BLUE, GREEN, GREY, ORANGE, PALE, RED, days, light, months_by_year, shade, styled
 from training.evaluate.performance import drawdown, monthly_returns, relative
 from training.evaluate.portfolio import PortfolioResult
+from training.fills import Entry
 
 ENTRY_NAMES = {
     "next_open": "next open 次日开盘",
@@ -23,7 +24,7 @@ _COLOURS = {"next_open": BLUE, "next_vwap": GREEN, "next_close": ORANGE}
 
 def _grown(returns: Float64Array) -> Float64Array:
     """What simple returns compound to since the start, in per cent."""
-    return (np.cumprod(1 + np.nan_to_num(returns)) - 1) * 100
+    return np.asarray((np.cumprod(1 + np.nan_to_num(returns)) - 1) * 100, np.float64)
 
 
 def growth(result: PortfolioResult, holdout: PortfolioResult | None = None) -> go.Figure:
@@ -56,7 +57,7 @@ def growth(result: PortfolioResult, holdout: PortfolioResult | None = None) -> g
 
 
 def excess_by_entry(
-    results: Mapping[str, PortfolioResult], holdouts: Mapping[str, PortfolioResult] | None = None
+    results: Mapping[Entry, PortfolioResult], holdouts: Mapping[Entry, PortfolioResult] | None = None
 ) -> go.Figure:
     """Relative wealth of the portfolio over its universe, net of costs, for each price of entry."""
     figure = go.Figure()

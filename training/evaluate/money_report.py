@@ -144,15 +144,19 @@ def _entries(evidence: Evidence) -> Table:
     return Table(("", *(name for name, _ in columns)), tuple(rows))
 
 
+def _day(day: np.datetime64) -> str:
+    return str(day.astype("datetime64[D]"))
+
+
 def _recovered(fall: Drawdown) -> str:
     if fall.depth == 0:
         return NOTHING
-    return "not yet" if fall.recovered is None else str(np.datetime64(fall.recovered, "D"))
+    return "not yet" if fall.recovered is None else _day(fall.recovered)
 
 
 _DATES: tuple[tuple[str, Callable[[Drawdown], str]], ...] = (
-    ("from", lambda fall: str(np.datetime64(fall.peak, "D"))),
-    ("lowest", lambda fall: str(np.datetime64(fall.trough, "D"))),
+    ("from", lambda fall: _day(fall.peak)),
+    ("lowest", lambda fall: _day(fall.trough)),
     ("recovered", _recovered),
     ("sessions under water", lambda fall: f"{fall.length:,}"),
 )

@@ -98,7 +98,7 @@ def top_k_orders(
     if min(k, horizon) < 1:
         raise DataError("portfolio", "k and horizon must be positive", f"{k} and {horizon}")
     ranked = np.where(universe & np.isfinite(score), score, np.nan)
-    scored = np.isfinite(ranked).any(axis=1)
+    scored = np.asarray(np.isfinite(ranked).any(axis=1))
     decided = np.flatnonzero(scored)
     if not len(decided) or decided[0] + 1 >= len(score):
         raise DataError("portfolio", "there must be scores in the universe before the last session", f"{len(decided)}")
