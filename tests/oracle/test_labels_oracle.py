@@ -65,7 +65,7 @@ def total_return(panels, delisted, entry, horizon, t, n, delay=20, haircut=0.5):
 
 
 @pytest.mark.parametrize("entry", ["next_open", "next_vwap", "next_close"])
-@pytest.mark.parametrize(("seed", "horizon"), [(1, 1), (2, 5), (3, 10)])
+@pytest.mark.parametrize(("seed", "horizon"), [(1, 1), (2, 5), (3, 10), (4, 20)])
 def test_labels_equal_a_plain_loop_over_decisions(entry, seed, horizon):
     panels, delisted = random_market(seed)
     universe = np.random.default_rng(seed).random(panels.shape) < 0.9
@@ -168,6 +168,10 @@ def test_every_excess_equals_a_plain_loop_over_sessions(entry, horizon, kind):
             assert labels.exit[t, n] == found[n][1]
         checked += len(expected)
     assert checked > 500
+    why = ("no_row_at_entry", "limit_up_at_entry", "no_exit_yet", "exit_blocked", "no_benchmark", "no_beta")
+    assert labels.lost["universe"] - sum(labels.lost[reason] for reason in why) == labels.lost["kept"]
+    assert (labels.lost["no_benchmark"] > 0) == over_index
+    assert (labels.lost["no_beta"] > 0) == kind.startswith("beta")
 
 
 def test_average_uniqueness_equals_a_count_of_the_labels_alive():

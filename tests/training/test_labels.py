@@ -5,35 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from features.panel import DataError, Panels
+from features.panel import DataError
 from tests.oracle.a_share_market import random_market
-from training.excess import shrunk_betas
+from tests.training.flat_market import N, T, everyone, flat_market, unaccounted
 from training.fills import fills
 from training.labels import make_labels, paper_returns
-
-T, N = 16, 4
-
-
-def flat_market(price: float = 10.0, **changed: dict[tuple[int, int], float]) -> Panels:
-    """Every asset at one price every day, but for the cells that are changed: field={(t, n): value}."""
-    values = {name: np.full((T, N), price) for name in ("open", "high", "low", "close", "prev_close")}
-    values |= {"limit_up": np.full((T, N), 11.0), "limit_down": np.full((T, N), 9.0)}
-    values |= {"volume": np.full((T, N), 1e6), "total_turnover": np.full((T, N), 1e6 * price)}
-    for name, cells in changed.items():
-        for cell, value in cells.items():
-            values[name][cell] = value
-    sessions = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")[:T]
-    return Panels(sessions, np.array([f"60000{n}.XSHG" for n in range(N)]), values)
-
-
-def everyone() -> np.ndarray:
-    return np.ones((T, N), bool)
-
-
-def unaccounted(lost: dict[str, int]) -> int:
-    """Rows of the universe that are neither kept nor lost for a reason."""
-    why = ("no_row_at_entry", "limit_up_at_entry", "no_exit_yet", "exit_blocked", "no_benchmark", "no_beta")
-    return lost["universe"] - sum(lost[reason] for reason in why) - lost["kept"]
 
 
 def test_a_decision_enters_the_next_session_and_leaves_horizon_sessions_later():
@@ -49,30 +25,6 @@ def test_the_vwap_entry_pays_turnover_over_volume():
     panels = flat_market(total_turnover={(3, 0): 9.5e6})
     labels = make_labels(panels, everyone(), horizon=2, entry="next_vwap")
     assert labels.total[2, 0] == pytest.approx(math.log(10 / 9.5))
-
-
-def test_an_open_entry_is_judged_by_the_open_alone():
-    panels = flat_market(open={(3, 0): 10.995, (4, 0): 10.99}, high={(4, 0): 11.0}, close={(4, 0): 11.0})
-    labels = make_labels(panels, everyone(), horizon=2)
-    assert not labels.entry_ok[2, 0]
-    assert labels.entry_ok[3, 0]
-
-
-def test_a_close_entry_is_barred_only_when_the_whole_day_was_locked():
-    panels = flat_market(low={(3, 0): 11.0}, close={(3, 0): 11.0, (4, 0): 11.0})
-    labels = make_labels(panels, everyone(), horizon=2, entry="next_close")
-    assert not labels.entry_ok[2, 0]
-    assert labels.entry_ok[3, 0]
-
-
-def test_what_happens_after_the_open_does_not_decide_an_open_fill():
-    rng = np.random.default_rng(0)
-    panels = flat_market(open={(3, 1): 11.0, (5, 2): 9.0})
-    noisy = panels.joined(
-        {name: panels[name] * rng.uniform(0.5, 2, (T, N)) for name in ("high", "low", "close", "total_turnover")}
-    )
-    for side in ("price", "traded", "buyable", "sellable"):
-        assert np.array_equal(getattr(fills(panels, "next_open"), side), getattr(fills(noisy, "next_open"), side))
 
 
 def test_a_blocked_exit_waits_for_the_first_session_that_sells():
@@ -108,11 +60,6 @@ def test_a_delisted_asset_is_worth_its_last_close_less_the_haircut():
     assert labels.lost["delisted"] == 4  # decisions of 2 to 5; that of 1 still sells on 6
 
 
-def test_trades_after_a_delisting_are_refused():
-    with pytest.raises(DataError, match=r"600001\.XSHG on 2024-01-05"):
-        make_labels(flat_market(), everyone(), horizon=1, delisted=np.array([-1, 3, -1, -1]))
-
-
 def test_an_ex_date_inside_the_label_is_no_loss():
     halved = {(t, 0): 5.0 for t in range(6, T)}
     panels = flat_market(open=halved, high=halved, low=halved, close=halved, prev_close=halved)
@@ -129,43 +76,6 @@ def test_an_ex_date_during_a_suspension_is_no_loss():
     labels = make_labels(panels, everyone(), horizon=3)
     assert labels.exit[3, 0] == 9
     assert labels.total[3, 0] == pytest.approx(0, abs=1e-12)
-
-
-def test_excess_over_the_universe_averages_to_nought_and_leaves_outsiders_out():
-    rng = np.random.default_rng(1)
-    panels = flat_market().joined({"open": rng.uniform(9.5, 10.5, (T, N))})
-    universe = everyone()
-    universe[:, 3] = False
-    labels = make_labels(panels, universe, horizon=2)
-    assert np.isnan(labels.value[:, 3]).all()
-    assert np.isfinite(labels.total[: T - 3, 3]).all()
-    assert np.abs(labels.value[: T - 3, :3].mean(axis=1)).max() < 1e-12
-
-
-def test_excess_over_a_benchmark_spans_the_same_sessions():
-    index = np.linspace(100, 130, T)
-    labels = make_labels(flat_market(), everyone(), horizon=2, excess="benchmark", benchmark=index)
-    assert labels.value[4, 0] == pytest.approx(-math.log(index[7] / index[5]))
-
-
-def test_a_session_without_a_benchmark_has_no_label_and_is_counted():
-    index = np.full(T, 100.0)
-    index[7] = np.nan
-    labels = make_labels(flat_market(), everyone(), horizon=2, excess="benchmark", benchmark=index)
-    assert labels.lost["no_benchmark"] == 2 * N
-    assert np.isnan(labels.value[[4, 6]]).all()
-
-
-def test_a_missing_benchmark_is_refused():
-    with pytest.raises(DataError, match="needs its prices"):
-        make_labels(flat_market(), everyone(), horizon=2, excess="benchmark")
-
-
-def test_a_session_weighs_one_in_all_over_the_horizon():
-    labels = make_labels(flat_market(), everyone(), horizon=3)
-    inside = labels.weight[3 : T - 7]
-    assert inside == pytest.approx(np.full(inside.shape, 1 / 3 / N))
-    assert (labels.weight[np.isnan(labels.value)] == 0).all()
 
 
 def test_the_zscore_target_is_clipped_at_three():
@@ -209,121 +119,6 @@ def test_more_data_never_changes_a_label_that_was_there():
     assert np.array_equal(part.total[there], whole.total[:10][there])
 
 
-def test_more_labels_of_an_industry_than_seven_make_it_a_measure_of_its_own():
-    panels, _ = random_market(6, t_count=30, n_count=20, delistings=0)
-    universe = np.ones(panels.shape, bool)
-    industry = np.repeat([4.0, 7.0, np.nan], [12, 5, 3])[None, :]
-    labels = make_labels(panels, universe, horizon=2, excess="industry", industry=industry)
-    over_all = make_labels(panels, universe, horizon=2)
-    sessions = np.flatnonzero(np.isfinite(labels.value[:, :12]).sum(axis=1) >= 8)
-    assert len(sessions) > 10
-    assert np.abs(np.nanmean(labels.value[sessions, :12], axis=1)).max() < 1e-12
-    np.testing.assert_array_equal(labels.value[:, 12:], over_all.value[:, 12:])
-
-
-def test_negative_codes_belong_to_no_industry_and_integers_will_do():
-    panels, _ = random_market(6, t_count=30, n_count=20, delistings=0)
-    universe = np.ones(panels.shape, bool)
-    codes = np.repeat([4, -1], [10, 10])[None, :]
-    labels = make_labels(panels, universe, horizon=2, excess="industry", industry=codes)
-    over_all = make_labels(panels, universe, horizon=2)
-    np.testing.assert_array_equal(labels.value[:, 10:], over_all.value[:, 10:])
-    assert not np.array_equal(labels.value[:, :10], over_all.value[:, :10], equal_nan=True)
-
-
-def one_factor_market(beta: np.ndarray, t_count: int = 400, seed: int = 0) -> tuple[Panels, np.ndarray]:
-    """Closes that move beta times the market and little of their own; the market's daily log returns."""
-    rng = np.random.default_rng(seed)
-    market = rng.normal(0, 0.01, t_count)
-    returns = beta * market[:, None] + rng.normal(0, 0.002, (t_count, len(beta)))
-    close = 10 * np.exp(np.cumsum(returns, axis=0))
-    prices = dict.fromkeys(("open", "high", "low", "close"), close)
-    values = prices | {"prev_close": np.vstack([close[:1] / np.exp(returns[:1]), close[:-1]])}
-    values |= {"volume": np.ones(close.shape), "total_turnover": close}
-    sessions = np.arange("2020-01-01", "2023-01-01", dtype="datetime64[D]")[:t_count]
-    return Panels(sessions, np.array([f"60000{n}.XSHG" for n in range(len(beta))]), values), market
-
-
-def test_betas_of_a_market_of_one_factor_are_found_and_shrunk_by_a_third_to_one():
-    true = np.array([0.4, 0.8, 1.0, 1.2, 1.6])
-    panels, market = one_factor_market(true)
-    everywhere = np.ones(panels.shape, bool)
-    index = np.exp(np.cumsum(market))
-    for close in (None, index):
-        found = shrunk_betas(panels, everywhere, everywhere, close)
-        assert np.isnan(found[:251]).all()
-        assert np.abs(found[251:] - (2 / 3 * true + 1 / 3)).max() < 0.06
-
-
-def test_a_beta_knows_nothing_of_what_comes_after_its_session():
-    panels, market = one_factor_market(np.array([0.5, 1.0, 1.5]))
-    everywhere = np.ones(panels.shape, bool)
-    cut = 300
-    rng = np.random.default_rng(1)
-    wild = {name: values.copy() for name, values in panels.values.items()}
-    for values in wild.values():
-        values[cut:] *= rng.uniform(0.2, 5, values[cut:].shape)
-    for index in (None, np.exp(np.cumsum(market))):
-        later = None if index is None else np.where(np.arange(len(index)) < cut, index, 2 * index)
-        before = shrunk_betas(panels, everywhere, everywhere, index)
-        after = shrunk_betas(Panels(panels.sessions, panels.assets, wild), everywhere, everywhere, later)
-        np.testing.assert_array_equal(after[:cut], before[:cut])
-        assert not np.array_equal(after[cut:], before[cut:])
-
-
-def test_an_asset_listed_for_less_than_a_year_has_no_beta_and_is_counted():
-    panels, _ = one_factor_market(np.array([0.5, 1.0, 1.5]))
-    for values in panels.values.values():
-        values[:100, 1] = np.nan
-    labels = make_labels(panels, np.ones(panels.shape, bool), horizon=2, excess="beta")
-    assert np.isnan(labels.value[:351, 1]).all()
-    assert np.isfinite(labels.value[351:397, 1]).all()
-    assert np.isfinite(labels.value[251:397, [0, 2]]).all()
-    assert labels.lost["no_beta"] == 2 * 251 + (351 - 99)  # the first decision that enters is that of row 99
-    assert unaccounted(labels.lost) == 0
-
-
-def test_a_return_less_beta_times_the_market_keeps_nothing_of_the_market():
-    true = np.array([0.4, 0.8, 1.0, 1.2, 1.6])
-    panels, market = one_factor_market(true, t_count=800)
-    everywhere = np.ones(panels.shape, bool)
-    over_market = np.append(np.cumsum(market)[4:] - np.cumsum(market)[1:-3], np.full(4, np.nan))
-    plain = make_labels(panels, everywhere, horizon=3, entry="next_close").value
-    hedged = make_labels(panels, everywhere, horizon=3, entry="next_close", excess="beta").value
-    there = np.isfinite(hedged).all(axis=1)
-    slopes = [np.polyfit(over_market[there], value[there], 1)[0] for value in (plain, hedged)]
-    assert np.abs(slopes[0] - (true - 1)).max() < 0.05
-    assert np.abs(slopes[1] - (true - 1) / 3).max() < 0.05, "a third of it stays, for betas are shrunk"
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"excess": "industry"}, "needs their codes as"),
-        ({"excess": "industry", "industry": np.zeros(N)}, r"found the shape \(4,\)"),
-        ({"excess": "beta", "benchmark": np.ones(T)}, "found prices without closes"),
-        ({"excess": "beta", "benchmark_close": np.ones(T)}, "found closes without prices"),
-        ({"excess": "sector"}, "found 'sector'"),
-        ({"half_life": 0.0}, "half_life"),
-    ],
-)
-def test_an_excess_without_what_it_needs_is_refused(given, message):
-    with pytest.raises(DataError, match=message):
-        make_labels(flat_market(), everyone(), **{"horizon": 2, **given})
-
-
-def test_an_older_label_counts_half_for_every_half_life():
-    plain = make_labels(flat_market(), everyone(), horizon=2)
-    aged = make_labels(flat_market(), everyone(), horizon=2, half_life=4.0)
-    newest = T - 1 - 3
-    for t in range(newest + 1):
-        np.testing.assert_allclose(aged.weight[t], plain.weight[t] * 0.5 ** ((newest - t) / 4), rtol=1e-14)
-    assert (aged.weight[newest + 1 :] == 0).all()
-    earlier = aged.known_before(9)
-    np.testing.assert_allclose(earlier.weight[5], plain.known_before(9).weight[5], rtol=1e-14)
-    assert (earlier.weight[6:] == 0).all()
-
-
 def test_a_naive_back_test_buys_at_limit_up_and_sells_what_cannot_be_sold():
     panels = flat_market(
         open={(3, 0): 11.0, (6, 0): 9.0, (6, 1): 10.2},
@@ -352,6 +147,14 @@ def test_a_naive_return_is_the_label_s_wherever_nothing_stood_in_its_way(entry):
         np.testing.assert_allclose(paper[sold], labels.total[sold], rtol=0, atol=1e-12)
         assert (np.isfinite(paper) & ~np.isfinite(labels.value)).any()
         assert not np.isfinite(paper[~universe]).any()
+
+
+def test_an_ex_date_before_a_sale_that_cannot_happen_is_no_loss_on_paper():
+    halved = {(t, 0): 5.0 for t in range(5, T)}
+    panels = flat_market(open=halved, high=halved, low=halved, close=halved, prev_close=halved, volume={(6, 0): 0.0})
+    paper = paper_returns(panels, everyone(), horizon=3)
+    assert np.isfinite(paper[2, 0])
+    assert np.nanmax(np.abs(paper)) < 1e-12
 
 
 def test_a_horizon_longer_than_the_data_gives_a_naive_back_test_nothing():
