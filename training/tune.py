@@ -202,9 +202,8 @@ class Search:
         if len(self._failures) == before:
             self._failures.clear()
         if len(self._failures) >= PATIENCE:
-            raise FitError(
-                "tune", "a trial must be fitted now and then", f"{PATIENCE} failed in a row", self._failures[-1]
-            )
+            found = f"{PATIENCE} that failed in a row"
+            raise FitError("tune", "some trial must be fitted", found, help=f"the last one: {self._failures[-1]}")
 
     def _run(self, trial: optuna.Trial) -> float:
         """One trial: its settings, its folds, its record."""
@@ -420,17 +419,35 @@ def _record_of(trial: FrozenTrial) -> study_record.Trial:
 def _pictures(study: optuna.Study) -> tuple[list[tuple[str, str, Any]], list[str]]:
     """Title, caption and plotly figure of each picture of a study; and why one is missing."""
     drawn = (
-        ("History", "Objective of each trial, and the best so far.", visualization.plot_optimization_history),
-        ("Importance", "Share of the objective's variance by setting.", visualization.plot_param_importances),
-        ("Parallel coordinates", "A line is a trial; drag along an axis.", visualization.plot_parallel_coordinate),
-        ("Slices", "Objective over each setting; darker is later.", visualization.plot_slice),
+        (
+            "History",
+            "Objective of each complete trial, mean RankIC less a penalty for its spread over months; the best so far.",
+            visualization.plot_optimization_history,
+        ),
+        (
+            "Importance",
+            "How much each setting tells of whether a trial is among the best (PED-ANOVA); they add up to 1.",
+            visualization.plot_param_importances,
+        ),
+        (
+            "Parallel coordinates",
+            "A line is a trial, the darker the better; drag along an axis to choose.",
+            visualization.plot_parallel_coordinate,
+        ),
+        (
+            "Slices",
+            "Objective over each setting; darker points are later trials, by which one sees where the search went.",
+            visualization.plot_slice,
+        ),
     )
     pictures, notes = [], []
-    for title, caption, plot in drawn:
-        try:
-            pictures.append((title, caption, plot(study, target_name="objective: mean RankIC less spread")))
-        except (ValueError, RuntimeError, ImportError) as error:
-            notes.append(f"no picture of {title.lower()}: {str(error).splitlines()[0]}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # too few trials for a picture to mean anything
+        for title, caption, plot in drawn:
+            try:
+                pictures.append((title, caption, plot(study, target_name="objective")))
+            except (ValueError, RuntimeError, ImportError, UserWarning) as error:
+                notes.append(f"no picture of {title.lower()}: {str(error).splitlines()[0]}")
     return pictures, notes
 
 
