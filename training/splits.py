@@ -1,7 +1,8 @@
 """Folds in time: train, a hole as long as the label reaches, test; and a holdout that stays sealed.
 
-Nobody types the hole: it is the label's gap plus the embargo.
-Source  09 §3; López de Prado 2018, ch. 7
+Nobody types the hole: it is the label's gap plus the embargo. Every choice of test groups beside them, for the
+probability of overfitting.
+Source  09 §3; López de Prado 2018, ch. 7 and 12
 """
 
 from __future__ import annotations
