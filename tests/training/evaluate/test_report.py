@@ -7,9 +7,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from tests.training.evaluate.judged_world import everyone, evidence, market, planted
+from training.evaluate.page import Drawing
 from training.evaluate.report import report_html
 from training.evaluate.tearsheet_page import factor_tear_sheet_html
 from training.evaluate.verdict import verdict
@@ -217,3 +219,9 @@ def test_horizons_may_have_no_ic_at_all():
     nothing = np.full(value.shape, np.nan)
     html = factor_tear_sheet_html(planted(panels, 1), {1: value, 5: nothing}, panels.sessions, title="x")
     assert "–" in Page(html).text
+
+
+def test_a_figure_whose_text_ends_a_script_does_not_end_it():
+    block = Drawing(go.Figure(layout={"title": {"text": "</script>&<b>"}}))
+    assert not set("<>&") & set(block.json)
+    assert json.loads(block.json)["layout"]["title"]["text"] == "</script>&<b>"
