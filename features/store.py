@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -279,6 +280,25 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def copy_as_of(self, root: Path, versions: Mapping[str, int]) -> Store:
+        """Another store with the named tables as they were at these versions; files are linked where the disk can.
+
+        Errors  DataError for a version that does not exist
+        """
+        for table, version in versions.items():
+            snapshot = self._snapshot(table, version)
+            logs = self._folder(table) / "_delta_log"
+            kept = [logs / f"{number:020d}.json" for number in range(version + 1)]
+            # A checkpoint may be of a later version, and the log alone says it all.
+            for file in (*kept, *(self._folder(table) / path for path in _files(snapshot)["path"])):
+                target = root.joinpath(*table.split("/")) / file.relative_to(self._folder(table))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(file, target)
+                except OSError:
+                    shutil.copyfile(file, target)
+        return Store(root)
 
     # ---- the engine -------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self, cast, get_args, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -31,7 +31,7 @@ import models.alpha as alpha
 from features.panel import ConfigError, Refusal
 from models.base import AlphaSpec
 from training.complaint import complaint
-from training.yaml_source import dump, override, read
+from training.yaml_source import dump, override, parse, read
 
 __all__ = ["Config", "ConfigError", "json_schema", "load"]
 
@@ -100,7 +100,9 @@ class Label(_Section):
         default=None, gt=0, description="sessions after which a label counts half in the fit; null: all count alike"
     )
     delist_haircut: float = Field(default=0.5, ge=0, lt=1, description="share of the last close lost in a delisting")
-    max_exit_delay: int = Field(default=20, ge=0, description="sessions that a blocked sale waits before it has no label")
+    max_exit_delay: int = Field(
+        default=20, ge=0, description="sessions that a blocked sale waits before it has no label"
+    )
 
 
 class Split(_Section):
@@ -164,7 +166,7 @@ class Intervals(_Section):
 
     coverage: float = Field(default=0.9, gt=0, lt=1, description="share of outcomes that the band shall hold")
     calibration: int = Field(default=120, ge=20, description="sessions with complete labels that widen or narrow it")
-    rate: float = Field(default=0.01, ge=0, lt=1, description="step of the adaptive level after each session")
+    rate: float = Field(default=0.05, ge=0, lt=1, description="step of the adaptive level after each session")
     rounds: int = Field(default=200, ge=1, description="trees a quantile")
     max_depth: int = Field(default=4, ge=1, description="depth of these trees")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="of these trees")
@@ -243,6 +245,11 @@ class Config(_Section):
     def dump(self) -> str:
         """The resolved document: no `extends`, every default written out; `load` reads it back to an equal Config."""
         return dump(self.settings())
+
+    @classmethod
+    def of_dump(cls, text: str) -> Self:
+        """Read back what `dump` gave."""
+        return cls.model_validate(parse(text, "a dumped config")[0])
 
     @property
     def hash(self) -> str:

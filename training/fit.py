@@ -91,6 +91,37 @@ class Scorer:
         return cls(FittedPreprocess.from_dict(told["preprocess"]), load_alpha(folder / "model"))
 
 
+def standardised(
+    preprocess: Preprocess,
+    values: Float32Array,
+    session: IntArray,
+    y: Float64Array,
+    weight: Float64Array,
+    columns: Sequence[str],
+    gap: int,
+    group: IntArray | None = None,
+    regression_weight: Float64Array | None = None,
+    *,
+    rows: BoolArray | None = None,
+    scratch: Scratch = IN_MEMORY,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[FittedPreprocess, Sample]:
+    """The labelled rows of a fold made comparable, and what made them so; as `fit_scorer` takes them."""
+    _require_whole_sessions(session, rows)
+    fitted = preprocess.fit(values, session, columns, group, regression_weight, rows)
+    labelled = ~np.isnan(y) if rows is None else ~np.isnan(y) & rows
+    # A row without a label was in the universe all the same: it counts in the ranks of its session, as it will when
+    # the model is served, and only then it is left out.
+    made = (
+        fitted.transform(
+            values[part], session[part], _cut(group, part), _cut(regression_weight, part), rows=labelled[part]
+        )
+        for part in blocks(values, session, rows)
+    )
+    X = scratch.stack("standardised rows", int(labelled.sum()), len(fitted.out_columns), made, say)
+    return fitted, Sample(X, y[labelled], session[labelled], weight[labelled], fitted.out_columns, gap)
+
+
 def fit_scorer(
     spec: AlphaSpec,
     preprocess: Preprocess,
@@ -121,19 +152,8 @@ def fit_scorer(
     say      told the size of large ones
     Errors   DataError for values, FitError for labels and for a model that cannot be estimated
     """
-    _require_whole_sessions(session, rows)
-    fitted = preprocess.fit(values, session, columns, group, regression_weight, rows)
-    labelled = ~np.isnan(y) if rows is None else ~np.isnan(y) & rows
-    # A row without a label was in the universe all the same: it counts in the ranks of its session, as it will when
-    # the model is served, and only then it is left out.
-    made = (
-        fitted.transform(
-            values[part], session[part], _cut(group, part), _cut(regression_weight, part), rows=labelled[part]
-        )
-        for part in blocks(values, session, rows)
-    )
-    X = scratch.stack("standardised rows", int(labelled.sum()), len(fitted.out_columns), made, say)
-    sample = Sample(X, y[labelled], session[labelled], weight[labelled], fitted.out_columns, gap)
+    given = values, session, y, weight, columns, gap, group, regression_weight
+    fitted, sample = standardised(preprocess, *given, rows=rows, scratch=scratch, say=say)
     return Scorer(fitted, spec.fit(sample, seed))
 
 

@@ -1,16 +1,18 @@
-"""What serving must know of a run, written beside its scorer: which factors by which definition, which universe."""
+"""What serving must know of a run, written beside its scorer: its settings, and its factors by their definitions."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from features.panel import DataError
 from features.universe import Universe
+from training.config import Config
 
 _FILE: Final = "manifest.json"
 
@@ -19,26 +21,41 @@ _FILE: Final = "manifest.json"
 class Manifest:
     """The facts that turn a scorer into predictions.
 
-    factors  name -> hash of the definition that the model has learnt from, in the order of the matrix
-    target   what the score predicts; horizon in sessions
-    data     table -> version that the model has learnt from
-    trained  first and last session with a label that the model has learnt from
-    store    folder of the store that it was trained on, relative to the home
-    expressions  name -> text of the factors that the config has written
+    factors   name -> hash of the definition that the model has learnt from, in the order of the matrix
+    settings  the whole resolved config, in YAML
+    target    what the score predicts
+    data      table -> version that the model has learnt from
+    trained   first and last session with a label that the model has learnt from
     """
 
     task: str
     asset_class: str
     factors: dict[str, str]
-    universe: dict[str, Any]
+    settings: str
     target: str
-    horizon: int
-    entry: str
     config_hash: str
     data: dict[str, int]
     trained: tuple[str, str]
-    store: str = "store"
-    expressions: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def config(self) -> Config:
+        """The config of the run."""
+        return Config.of_dump(self.settings)
+
+    @property
+    def horizon(self) -> int:
+        """Sessions from entry to exit."""
+        return self.config.label.horizon
+
+    @property
+    def store(self) -> str:
+        """Folder of the store that it was trained on, relative to the home."""
+        return self.config.data.store
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """Name -> text of the factors that the config has written."""
+        return self.config.features.expressions
 
     @property
     def factor_hash(self) -> str:
@@ -48,7 +65,7 @@ class Manifest:
     @property
     def tradable(self) -> Universe:
         """The universe that the model was trained on."""
-        return Universe(**self.universe)
+        return Universe(**self.config.data.universe.model_dump())
 
     def require_same_factors(self, now: Mapping[str, str], who: str) -> None:
         """Refuse to serve where the code computes another number under the same name, or none."""
@@ -76,4 +93,8 @@ class Manifest:
                 "model", f"its folder must hold {_FILE}", "none", str(folder), "Train it with daybar train."
             )
         told = json.loads(path.read_text(encoding="utf-8"))
+        if "settings" not in told:
+            raise DataError(
+                "model", f"its {_FILE} must be of this version of daybar", "an older one", str(path), "Train it again."
+            )
         return cls(**{**told, "trained": tuple(told["trained"])})

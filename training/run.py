@@ -2,15 +2,14 @@
 
 1. the config says what; the store holds the data
 2. the task prepares the matrix and the labels, walks forward, judges (training/tasks/alpha.py)
-3. everything that a reader of the run will ask for is recorded: settings, data version, numbers, figures, factors
-4. the scorer that serves is given all labels, saved in native form, logged, and registered under its name
+3. the holdout is scored by runs that register a model, and by no other; the ledger counts who has looked
+4. everything that a reader of the run will ask for is recorded (training/page.py, training/evidence.py)
+5. the scorer that serves is given all labels, saved in native form, logged, and registered under its name
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,36 +18,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from features.matrix import factor_hashes
 from features.panel import Float64Array
+from features.scratch import IN_MEMORY, Scratch
 from features.store import Store
+from training import page
 from training.config import Config
+from training.environment import environment
 from training.evaluate import figures
-from training.fit import Scorer
-from training.manifest import Manifest
+from training.evaluate.evidence import Evidence
+from training.evaluate.report import report_html
+from training.evidence import evidence, factor_table, groups, significance
+from training.ledger import EXPERIMENT, SHARPE, Ledger, look_tags, market_of, net_excess_moments, trial_hash, trial_tags
+from training.market import factors_of, require
+from training.page import headline
 from training.tasks import alpha
 from training.tracking import RunLog, Tracking
+from training.uncertainty import Outlook, Walk, record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_EXPERIMENTS = {"alpha": "alpha"}
-
-# What a reader asks first: label, metric, format, and the name it also has outside its group, to sort runs by.
-HEADLINE = (
-    ("RankIC, mean", "rank_ic/mean", "+.4f", "rank_ic"),
-    ("RankIC, Newey-West t", "rank_ic/nw_t", "+.2f", "rank_ic_t"),
-    ("ICIR a year", "rank_ic/icir", "+.2f", "icir"),
-    ("IC (Pearson), mean", "ic/mean", "+.4f", ""),
-    ("decile monotonicity", "deciles/monotonicity", "+.2f", ""),
-    ("top k: net return a year", "top_k/annual_return", "+.2%", ""),
-    ("universe: return a year", "top_k/universe_annual_return", "+.2%", ""),
-    ("top k: net excess over universe a year", "top_k/excess_over_universe", "+.2%", "net_excess"),
-    ("top k: net excess over benchmark a year", "top_k/excess_over_benchmark", "+.2%", ""),
-    ("top k: net Sharpe", "top_k/sharpe", "+.2f", ""),
-    ("top k: costs a year", "top_k/annual_cost", ".2%", ""),
-    ("top k: turnover a year", "top_k/annual_turnover", ".1f", "turnover"),
-)
+__all__ = ["Trained", "headline", "train"]
 
 
 @dataclass(frozen=True)
@@ -73,16 +63,74 @@ def train(
     home: Path,
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    memory: float | None = None,
+    store: Store | None = None,
+    replay_of: str | None = None,
 ) -> Trained:
     """Train what the config describes; `home` is where its store and mlruns live.
 
-    say       called with a line at each step
-    progress  called with sessions built and to build
+    say        called with a line at each step
+    progress   called with sessions built and to build
+    memory     bytes that the matrix may take, and its standardised copy; larger ones lie in files under the home
+    store      other tables than those of the config's store
+    replay_of  id of the run that this one repeats: it registers nothing, and its look at the holdout is not a new one
     """
-    store = Store(home / config.data.store)
-    alpha.require(config, store)
+    store = store or Store(home / config.data.store)
+    scratch = IN_MEMORY if memory is None else Scratch(memory, home / "scratch")
+    require(config, store)
     tracking = Tracking(home)
-    data = alpha.prepare(config, store, say, progress)
+    data = alpha.prepare(config, store, say, progress, scratch=scratch)
+    _tell(data, say)
+    registered = config.registration
+    with tracking.start(EXPERIMENT, config.name, {"replay_of": replay_of} if replay_of else None) as run:
+        manifest = page.manifest_of(config, store, data)
+        page.record_settings(config, store, data, manifest, run)
+        run.tags(trial_tags(config, data.matrix.sessions, data.split))
+        if registered and not replay_of:
+            run.tags(look_tags(data.matrix.sessions, data.split))
+        walked = _walk(config, data, run, say, scratch)
+        scorer, band, rows = alpha.final(config, data, scratch)
+        say(f"final fit: given {rows:,} labelled rows")
+        metrics, found = _judge(config, data, walked, scorer.model.importance(), manifest.data, tracking, run)
+        metrics |= {f"rows/{k}": float(v) for k, v in (*data.labels.lost.items(), ("final_fit", rows))}
+        run.metrics({k: v for k, v in metrics.items() if np.isfinite(v)})
+        _record_judgement(data, found, walked, run)
+        kept = record(config, data, walked.score, walked.outlook.level)
+        page.record_model(data, scorer, band, kept, manifest, run)
+        run.note(page.note(config, data, metrics, list(found.warnings)))
+        version = None
+        if registered and not replay_of:
+            version = tracking.register(run, registered.name, registered.alias)
+    named = registered if version is not None else None
+    return Trained(
+        run.run_id,
+        metrics,
+        tuple(found.warnings),
+        data.labels.lost,
+        named.name if named else None,
+        version,
+        named.alias if named else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Walked:
+    """Out-of-sample scores (T, N): of the development tests, of the holdout (None: sealed), of both."""
+
+    developed: Float64Array
+    sealed: Float64Array | None
+    outlook: Outlook
+
+    @property
+    def score(self) -> Float64Array:
+        """Of both; their sessions do not meet."""
+        if self.sealed is None:
+            return self.developed
+        return np.where(np.isfinite(self.sealed), self.sealed, self.developed)
+
+
+def _tell(data: alpha.AlphaData, say: Callable[[str], None]) -> None:
     table = data.matrix
     say(
         f"matrix: {len(table.session):,} rows x {len(table.columns)} factors, "
@@ -91,45 +139,18 @@ def train(
     )
     for note in data.notes:
         say(f"note: {note}")
-    with tracking.start(_EXPERIMENTS[config.task], config.name) as run:
-        manifest = _manifest(config, store, data)
-        _record_settings(config, store, data, manifest, run)
-        developed, sealed = _walk(config, data, run, say)
-        judged = alpha.judge(config, data, developed)
-        holdout = alpha.judge(config, data, sealed)
-        scorer, rows = alpha.final(config, data)
-        say(f"final fit: given {rows:,} labelled rows")
-        metrics = judged.metrics() | {f"holdout_{k}": v for k, v in holdout.metrics().items()}
-        metrics = {name: metrics[key] for _, key, _, name in HEADLINE if name and key in metrics} | metrics
-        lost = {f"rows/{k}": float(v) for k, v in (*data.labels.lost.items(), ("final_fit", rows))}
-        run.metrics({k: v for k, v in (metrics | lost).items() if np.isfinite(v)})
-        _record_judgement(data, judged, holdout, scorer, run)
-        _record_model(data, scorer, manifest, run)
-        run.note(_note(config, data, metrics))
-        version = None
-        if config.registration is not None:
-            version = tracking.register(run, config.registration.name, config.registration.alias)
-    registered = config.registration
-    return Trained(
-        run.run_id,
-        metrics,
-        data.notes,
-        data.labels.lost,
-        registered.name if registered else None,
-        version,
-        registered.alias if registered else None,
-    )
 
 
-def _walk(
-    config: Config, data: alpha.AlphaData, run: RunLog, say: Callable[[str], None]
-) -> tuple[Float64Array, Float64Array]:
-    """Scores (T, N) of the development tests and of the sealed holdout; a child run a fold."""
-    developed = sealed = np.full(data.universe.shape, np.nan)
-    for fold in (*data.split.folds, data.split.sealed):
+def _walk(config: Config, data: alpha.AlphaData, run: RunLog, say: Callable[[str], None], scratch: Scratch) -> _Walked:
+    """Each fold fitted and scored, a child run each; the holdout last, and only where a model is registered."""
+    scores = {False: np.full(data.universe.shape, np.nan), True: np.full(data.universe.shape, np.nan)}
+    opened = config.registration is not None
+    bands, days = Walk(config, data), data.matrix.sessions
+    for fold in (*data.split.folds, *([data.split.sealed] if opened else [])):
         is_sealed = fold is data.split.sealed
-        scored = alpha.walk(config, data, fold)
-        days = data.matrix.sessions
+        scored = alpha.walk(config, data, fold, with_band=config.intervals is not None, scratch=scratch)
+        if scored.lower is not None and scored.upper is not None:
+            bands.add(scored.lower, scored.upper, int(fold.test[0]), int(fold.test[-1]) + 1)
         name = "holdout" if is_sealed else f"fold {fold.number}"
         span = {
             "train": f"{days[fold.train[0]]} to {days[fold.train[-1]]}",
@@ -141,128 +162,115 @@ def _walk(
             child.metrics({k: v for k, v in summary.items() if np.isfinite(v)})
             child.json("importance.json", scored.scorer.model.importance())
             child.json("dropped_columns.json", dict(scored.scorer.preprocess.dropped))
-        if is_sealed:
-            sealed = scored.score
-        else:
+        if not is_sealed:
             run.metrics({k: v for k, v in summary.items() if np.isfinite(v)}, step=fold.number)
-            developed = np.where(np.isfinite(scored.score), scored.score, developed)
+        scores[is_sealed] = np.where(np.isfinite(scored.score), scored.score, scores[is_sealed])
         say(
             f"{name}: {scored.rows:,} rows to {days[fold.train[-1]]}, test {span['test']}, "
             f"RankIC {summary['fold/rank_ic']:+.4f}"
         )
-    return developed, sealed
+    both = np.where(np.isfinite(scores[True]), scores[True], scores[False])
+    return _Walked(scores[False], scores[True] if opened else None, bands.outlook(both))
 
 
-def _manifest(config: Config, store: Store, data: alpha.AlphaData) -> Manifest:
-    asset_class = config.data.asset_class
-    tables = [t for t in (f"bars/{asset_class}", "bars/INDX", "reference/instruments") if store.exists(t)]
-    labelled = np.flatnonzero((data.labels.exit >= 0).any(axis=1))
-    days = data.matrix.sessions
-    return Manifest(
-        task=config.task,
-        asset_class=asset_class,
-        factors=factor_hashes(store, alpha.factors_of(config)[0], data.matrix.columns),
-        universe=config.data.universe.model_dump(),
-        target=f"{config.label.kind}_{config.label.excess}",
-        horizon=config.label.horizon,
-        entry=config.label.entry,
-        config_hash=config.hash,
-        data={**store.versions(tables), f"bars/{asset_class}": data.build.bars_version},
-        trained=(str(days[labelled[0]]), str(days[labelled[-1]])) if len(labelled) else ("", ""),
-        store=config.data.store,
-        expressions=config.features.expressions,
+def _judge(
+    config: Config,
+    data: alpha.AlphaData,
+    walked: _Walked,
+    importance: dict[str, float],
+    data_versions: dict[str, int],
+    tracking: Tracking,
+    run: RunLog,
+) -> tuple[dict[str, float], Evidence]:
+    """Every number of the run by name, and the evidence for its report."""
+    judged = alpha.judge(config, data, walked.developed)
+    holdout = None if walked.sealed is None else alpha.judge(config, data, walked.sealed)
+    metrics = judged.metrics() | walked.outlook.metrics(data, np.isfinite(judged.rank_ic))
+    if holdout is not None:
+        sealed = holdout.metrics() | walked.outlook.metrics(data, np.isfinite(holdout.rank_ic))
+        metrics |= {f"holdout_{k}": v for k, v in sealed.items()}
+    ledger = Ledger.of(tracking, market_of(config), own=run.run_id)
+    moments = net_excess_moments(judged.portfolio.net, judged.portfolio.universe)
+    trials = ledger.trials(trial_hash(config), moments.sr)
+    looks = 0 if holdout is None else ledger.looks(look_tags(data.matrix.sessions, data.split)["holdout_span"])
+    told = significance(judged, trials, trials.deflated(moments), looks)
+    metrics |= {"ledger/trials": trials.n, "ledger/holdout_looks": looks, SHARPE: moments.sr}
+    if told.dsr is not None:
+        metrics["ledger/dsr"] = told.dsr
+    metrics = {name: metrics[key] for _, key, _, name in page.HEADLINE if name and key in metrics} | metrics
+    by_group = groups(config, data, judged, walked.developed)
+    metrics |= {f"rank_ic_by_{k}/{name}": one.mean for k, told_of in by_group.items() for name, one in told_of.items()}
+    warnings = list(data.notes)
+    if looks > 1:
+        warnings.append(f"the holdout has been looked at {looks} times, this time included: it proves less each time")
+    known, _ = factors_of(config)
+    share = alpha.coverage(data)
+    found = evidence(
+        config,
+        data,
+        judged,
+        holdout,
+        metrics=metrics,
+        told=told,
+        outlook=walked.outlook,
+        by_group=by_group,
+        factors=factor_table(config, data, known, share),
+        share=share,
+        importance=importance,
+        zh={name: known[name].zh for name in data.matrix.columns},
+        warnings=warnings,
+        environment=json.dumps({"data": data_versions, **environment().to_dict()}, indent=1),
     )
+    return metrics, found
 
 
-def _record_settings(config: Config, store: Store, data: alpha.AlphaData, manifest: Manifest, run: RunLog) -> None:
-    """Step 10, first half: what the run was told, and on what."""
-    run.params({k: v for k, v in config.settings().items() if k != "register"})
-    run.text("config.yaml", config.dump())
-    versions = json.dumps(manifest.data, sort_keys=True)
-    digest = hashlib.sha256(versions.encode()).hexdigest()[:12]
-    run.tags(
-        {
-            "asset_class": manifest.asset_class,
-            "config_hash": manifest.config_hash,
-            "factor_hash": manifest.factor_hash,
-            "data_version": versions,
-            "holdout_scored": "true",
-        }
-    )
-    for name, version in manifest.data.items():
-        rows = len(data.matrix.session) if name == f"bars/{manifest.asset_class}" else None
-        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
-    run.environment()
-    known, _ = alpha.factors_of(config)
-    run.frame(
-        "factors.json",
-        pl.DataFrame(
-            [
-                {"factor": n, "中文": known[n].zh, "unit": known[n].unit, "family": known[n].family, "hash": h}
-                for n, h in manifest.factors.items()
-            ]
-        ),
-    )
-
-
-def _record_judgement(
-    data: alpha.AlphaData, judged: alpha.Judgement, holdout: alpha.Judgement, scorer: Scorer, run: RunLog
-) -> None:
-    """Step 10, second half: series by date, figures, tables."""
-    days = data.matrix.sessions
-    both = np.where(np.isfinite(judged.rank_ic), judged.rank_ic, holdout.rank_ic)
+def _record_judgement(data: alpha.AlphaData, found: Evidence, walked: _Walked, run: RunLog) -> None:
+    """Step 10, second half: series by date, figures, tables, the report."""
+    days, developed, holdout = data.matrix.sessions, found.development, found.holdout
+    both = developed.rank_ic
+    if holdout is not None:
+        both = np.where(np.isfinite(both), both, holdout.rank_ic)
     run.series("by_session/rank_ic", days, both)
     run.series("by_session/rank_ic_cumulative", days, np.where(np.isfinite(both), np.nancumsum(both), np.nan))
-    net = judged.portfolio.net
-    value = np.where(np.isfinite(net), np.cumprod(1 + np.nan_to_num(net)), np.nan)
+    traded = next(iter(developed.portfolios.values()))
+    value = np.where(np.isfinite(traded.net), np.cumprod(1 + np.nan_to_num(traded.net)), np.nan)
     run.series("by_session/top_k_net_value", days, value)
-    drawn: dict[str, Figure] = {
-        "1_rank_ic": figures.cumulative_ic(judged.rank_ic, days, judged.rank),
-        "2_top_k": figures.portfolio_curve(judged.portfolio),
-        "3_deciles": figures.decile_bars(judged.deciles),
-        "4_ic_by_horizon": figures.ic_by_horizon(judged.decay),
-        "5_importance": figures.feature_importance(scorer.model.importance()),
-        "6_rows_lost": figures.rows_lost(data.labels.lost),
-        "7_turnover": figures.turnover_curve(judged.portfolio),
-        "8_coverage": figures.coverage_map(alpha.coverage(data), data.matrix.columns, days),
-        "9_holdout_rank_ic": figures.cumulative_ic(holdout.rank_ic, days, holdout.rank, name="Holdout RankIC"),
-        "9_holdout_top_k": figures.portfolio_curve(holdout.portfolio),
-    }
-    for name, figure in drawn.items():
+    run.series("by_session/band_coverage", days, walked.outlook.coverage)
+    for name, figure in _drawn(data, found).items():
         run.figure(f"figures/{name}.png", figure)
     run.json("rows_lost.json", data.labels.lost)
+    if found.factors is not None:
+        run.frame("factor_ic.json", found.factors)
+    run.frame("band_by_session.parquet", pl.DataFrame(
+        {"date": days, "coverage": walked.outlook.coverage, "width": walked.outlook.width}
+    ))  # fmt: skip
+    run.text("report.html", report_html(found))
 
 
-def _record_model(data: alpha.AlphaData, scorer: Scorer, manifest: Manifest, run: RunLog) -> None:
-    """The scorer in native form with the manifest beside it; the example is the universe of the last session."""
-    last = data.matrix.take(data.matrix.session == data.matrix.session[-1])
-    example = pl.DataFrame(last.values, schema=list(last.columns))
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "scorer"
-        scorer.save(saved)
-        manifest.save(saved)
-        run.model(saved, example, last.columns)
-
-
-def headline(metrics: dict[str, float]) -> list[tuple[str, str, str]]:
-    """Label, walk-forward value and holdout value of each headline number, as text."""
-    shown = {k: format(metrics[k], spec) for _, m, spec, _ in HEADLINE for k in (m, f"holdout_{m}") if k in metrics}
-    return [(label, shown.get(m, "-"), shown.get(f"holdout_{m}", "-")) for label, m, _, _ in HEADLINE]
-
-
-def _note(config: Config, data: alpha.AlphaData, metrics: dict[str, float]) -> str:
-    """The run's description: the numbers that a researcher asks for first, in Markdown."""
-    table, lost = data.matrix, data.labels.lost
-    lines = [
-        f"**{config.name}**: {config.model.kind} on {len(table.columns)} factors, {config.label.horizon}-session "
-        f"excess return over the {config.label.excess}, entry {config.label.entry}.",
-        f"{table.sessions[0]} to {table.sessions[-1]}, {len(table.assets)} assets, {len(data.split.folds)} folds, "
-        f"holdout of {len(data.split.holdout)} sessions.",
-        "",
-        "| | walk-forward | holdout |",
-        "|---|---:|---:|",
-    ]
-    lines += [f"| {label} | {walked} | {sealed} |" for label, walked, sealed in headline(metrics)]
-    lines += ["", "Rows: " + ", ".join(f"{k} {v:,}" for k, v in lost.items()) + "."]
-    lines += [f"- {note}" for note in data.notes]
-    return "\n".join(lines)
+def _drawn(data: alpha.AlphaData, found: Evidence) -> dict[str, Figure]:
+    days, developed, holdout, horizon = data.matrix.sessions, found.development, found.holdout, found.horizon
+    traded = next(iter(developed.portfolios.values()))
+    drawn = {
+        "01_rank_ic": figures.cumulative_ic(developed.rank_ic, days, developed.by_horizon[horizon]),
+        "02_rank_ic_months": figures.ic_months(developed.rank_ic, days),
+        "03_top_k": figures.portfolio_curve(traded),
+        "04_entries": figures.entries_side_by_side(developed.portfolios),
+        "05_deciles": figures.decile_bars(developed.deciles),
+        "06_ic_by_horizon": figures.ic_by_horizon(developed.by_horizon),
+        "07_importance": figures.feature_importance(found.importance or {}),
+        "08_rows_lost": figures.rows_lost(found.lost),
+        "09_turnover": figures.turnover_curve(traded),
+    }
+    if found.coverage is not None:
+        drawn["10_coverage"] = figures.coverage_map(found.coverage.share, found.coverage.columns, days)
+    if found.bands is not None and np.isfinite(found.bands.rolling).any():
+        drawn["11_band"] = figures.band_coverage(
+            found.bands.rolling, found.bands.width, days, target=found.bands.target
+        )
+    if holdout is not None:
+        name = "Holdout RankIC"
+        drawn["12_holdout_rank_ic"] = figures.cumulative_ic(
+            holdout.rank_ic, days, holdout.by_horizon[horizon], name=name
+        )
+        drawn["13_holdout_top_k"] = figures.portfolio_curve(next(iter(holdout.portfolios.values())))
+    return drawn

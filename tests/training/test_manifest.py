@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,22 @@ import pytest
 
 from features.panel import DataError
 from features.universe import Universe
+from training.config import Config, Data, Features, Model
 from training.manifest import Manifest
+
+CONFIG = Config(
+    name="m",
+    data=Data(store="market", start=dt.date(2020, 1, 2), universe={"min_listed": 30, "min_turnover": 2e6}),
+    features=Features(expressions={"mom": "close / lag(close, 5) - 1"}),
+    model=Model(kind="linear"),
+)
 
 MANIFEST = Manifest(
     task="alpha",
     asset_class="CS",
     factors={"cs_ret_1d": "aaaa", "cs_vwap": "bbbb", "市场": "cccc"},
-    universe={"min_listed": 30, "min_turnover": 2e6, "exclude_st": False},
+    settings=CONFIG.dump(),
     target="excess_return_universe",
-    horizon=5,
-    entry="next_open",
     config_hash="0123456789ab",
     data={"bars/CS": 3, "bars/INDX": 0},
     trained=("2020-06-01", "2022-01-10"),
@@ -33,13 +40,26 @@ def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["factors"]["市场"] == "cccc"
 
 
+def test_its_config_is_that_of_the_run_dates_and_all(tmp_path: Path) -> None:
+    MANIFEST.save(tmp_path)
+    back = Manifest.load(tmp_path)
+    assert back.config == CONFIG
+    assert (back.store, back.horizon, back.expressions) == ("market", 5, {"mom": "close / lag(close, 5) - 1"})
+
+
+def test_one_of_an_older_form_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"task": "alpha", "trained": ["", ""]}', encoding="utf-8")
+    with pytest.raises(DataError, match="must be of this version of daybar; found an older one"):
+        Manifest.load(tmp_path)
+
+
 def test_a_folder_without_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"its folder must hold manifest\.json; found none, first at .*\n  Train it"):
         Manifest.load(tmp_path)
 
 
 def test_it_gives_the_universe_that_the_model_was_trained_on() -> None:
-    assert MANIFEST.tradable == Universe(min_listed=30, min_turnover=2e6, exclude_st=False)
+    assert MANIFEST.tradable == Universe(min_listed=30, min_turnover=2e6, exclude_st=True)
 
 
 def test_the_same_factors_are_served_whatever_else_the_code_can_compute() -> None:
@@ -67,4 +87,4 @@ def test_one_digest_stands_for_all_definitions_and_their_order() -> None:
     turned = replace(MANIFEST, factors=dict(reversed(MANIFEST.factors.items())))
     digests = {MANIFEST.factor_hash, changed.factor_hash, turned.factor_hash}
     assert len(digests) == 3
-    assert replace(MANIFEST, horizon=10).factor_hash == MANIFEST.factor_hash
+    assert replace(MANIFEST, target="other").factor_hash == MANIFEST.factor_hash

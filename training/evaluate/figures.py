@@ -19,6 +19,7 @@ from training.evaluate.ic import IcSummary, monthly_ic
 from training.evaluate.performance import drawdown, relative
 from training.evaluate.portfolio import Deciles, PortfolioResult
 from training.evaluate.waterfall import notes, waterfall
+from training.fills import Entry
 
 BLUE, ORANGE, GREY, RED, GREEN = "#1f5fa8", "#d9822b", "#7a7a7a", "#b5382f", "#3a8f5c"
 
@@ -176,7 +177,7 @@ def portfolio_curve(result: PortfolioResult) -> Figure:
     return figure
 
 
-def entries_side_by_side(results: Mapping[str, PortfolioResult]) -> Figure:
+def entries_side_by_side(results: Mapping[Entry, PortfolioResult]) -> Figure:
     """Relative wealth over the universe, net of costs, of one score traded at several prices of entry."""
     figure, (ax,) = _figure()
     for (entry, result), colour in zip(results.items(), (BLUE, GREEN, ORANGE), strict=False):

@@ -1,7 +1,6 @@
 """The alpha task: from the store to judged scores and a scorer that serves.
 
-require  what can be refused at once
-prepare  store -> matrix, quotes, labels, split                 (steps 3 to 7 of the road)
+prepare  store -> matrix, quotes, labels (training/market.py), split       (steps 3 to 7 of the road)
 walk     each fold: preprocess and fit on its past, score its test sessions   (step 8)
 judge    scores against labels and quotes -> numbers and results   (step 9)
 final    the scorer that serves, given every label there is
@@ -9,169 +8,166 @@ final    the scorer that serves, given every label there is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from features.catalogue import Catalogue, catalogue
-from features.check import simulation, survivorship
-from features.inputs import available
-from features.materialise import BuildReport
-from features.matrix import matrix
-from features.panel import BoolArray, DataError, Float64Array, IntArray, Matrix, Panels
-from features.plan import plan
+from features.panel import DataError, Float64Array, IntArray
+from features.scratch import IN_MEMORY, Scratch
 from features.store import Store
-from features.universe import Universe
+from training import uncertainty
 from training.config import Config
-from training.evaluate.ic import IcSummary, Method, daily_ic, ic_decay, ic_summary
-from training.evaluate.portfolio import Deciles, PortfolioResult, decile_portfolios, simulate_topk
+from training.evaluate.costs import Costs
+from training.evaluate.evidence import Judged
+from training.evaluate.ic import ANN_DAYS, IcSummary, Method, daily_ic, ic_decay, ic_summary
+from training.evaluate.orders import Orders, top_k_orders
+from training.evaluate.portfolio import ENTRIES, PortfolioResult, by_entry, decile_portfolios
+from training.evaluate.significance import (
+    Interval,
+    Mean,
+    block_bootstrap,
+    newey_west,
+    overlap_lag,
+    patton_timmermann,
+)
+from training.fills import Entry
 from training.fit import Scorer, fit_scorer
-from training.labels import Labels, make_labels
+from training.labels import paper_returns
+from training.market import Market, gather, labels_of, warnings
 from training.preprocess import Preprocess
 from training.splits import Fold, Split, walk_forward
+from training.uncertainty import Band
 
-_QUOTES = ("open", "high", "low", "close", "prev_close", "volume", "total_turnover")
-_OPTIONAL_QUOTES = ("limit_up", "limit_down", "suspended")
 _DECAY = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
-class AlphaData:
-    """What the folds draw from, all on the axes of the matrix: T sessions, N assets, M rows of the universe.
+class AlphaData(Market):
+    """What the folds draw from: the market of the config's span, and how its sessions are split."""
 
-    benchmark  (T, 2) open and close of the index, None without one
-    delisted   (N,) row of the last trading session, -1 while listed
-    """
-
-    matrix: Matrix
-    universe: BoolArray = field(repr=False)
-    quotes: Panels = field(repr=False)
-    benchmark: Float64Array | None = field(repr=False)
-    delisted: IntArray = field(repr=False)
-    labels: Labels = field(repr=False)
     split: Split
-    build: BuildReport
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One fold: its scorer, its scores on the test sessions (T, N), and how many rows it learnt from."""
+    """One fold: its scorer, its scores on the test sessions (T, N), and how many rows it learnt from.
+
+    lower, upper  (T, N) raw quantiles of outcome / sigma on the sessions that calibrate the band, and on the tests
+    """
 
     fold: Fold
     scorer: Scorer = field(repr=False)
     score: Float64Array = field(repr=False)
     rows: int
+    lower: Float64Array | None = field(default=None, repr=False)
+    upper: Float64Array | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What scores were worth against the labels, and in a simulated portfolio.
+class Judgement(Judged):
+    """What scores were worth against the labels, and in portfolios; with what a report does not draw.
 
-    rank_ic, ic  (T,) each session's, NaN outside the tests
+    ic         (T,) Pearson correlation of each session, NaN outside the tests
+    rank, pearson  summaries of the RankIC and the IC
+    paper      RankIC against returns that nobody could have earned in full: limits and halts are nothing to them
+    mean       the mean RankIC with its Newey-West interval
+    bootstrap  name -> block-bootstrap interval: rank_ic, net_excess (a year), net_excess_sharpe (a year)
+    monotone   p-value against "the deciles' means do not rise throughout"
+    orders     of the top k, to be traded with any capital
     """
 
-    rank_ic: Float64Array = field(repr=False)
     ic: Float64Array = field(repr=False)
     rank: IcSummary
     pearson: IcSummary
-    decay: dict[int, IcSummary]
-    deciles: Deciles = field(repr=False)
-    portfolio: PortfolioResult = field(repr=False)
+    paper: IcSummary
+    mean: Mean
+    bootstrap: dict[str, Interval]
+    monotone: float
+    orders: Orders = field(repr=False)
+
+    @property
+    def portfolio(self) -> PortfolioResult:
+        """The top k at the headline's entry."""
+        return next(iter(self.portfolios.values()))
 
     def metrics(self) -> dict[str, float]:
         """The numbers by name, in groups that the tracking UI folds."""
         out = {f"rank_ic/{k}": float(v) for k, v in vars(self.rank).items()}
+        out |= {"rank_ic/lo": self.mean.lo, "rank_ic/hi": self.mean.hi}
         out |= {f"ic/{k}": float(v) for k, v in vars(self.pearson).items()}
-        out |= {f"rank_ic_by_horizon/{h}": s.mean for h, s in self.decay.items()}
-        out["deciles/monotonicity"] = self.deciles.monotonicity
+        out |= {f"rank_ic_by_horizon/{h}": s.mean for h, s in self.by_horizon.items()}
+        out |= {"paper/rank_ic": self.paper.mean, "paper/rank_ic_lost": self.paper.mean - self.rank.mean}
+        out["deciles/monotonicity"], out["deciles/monotone_p"] = self.deciles.monotonicity, self.monotone
         out["deciles/long_short"], out["deciles/long_short_t"] = self.deciles.spread.mean, self.deciles.spread.t
-        return out | {f"top_k/{k}": v for k, v in self.portfolio.summary.items()}
-
-
-def factors_of(config: Config) -> tuple[Catalogue, tuple[str, ...]]:
-    """The catalogue with the config's own expressions, and the names of the factors that it asks for."""
-    asked = config.features.model_dump()
-    known = catalogue(config.data.asset_class).with_expressions(asked.pop("expressions"))
-    return known, known.select(**asked)
-
-
-def require(config: Config, store: Store) -> None:
-    """Refuse at once, before anything is made: unknown factors, factors that look ahead, bars that give none."""
-    known, names = factors_of(config)
-    store.version(f"bars/{config.data.asset_class}")
-    whole = plan(known, names, available(store, config.data.asset_class))
-    if not whole.wanted:
-        why = [f"{name} {reason}" for name, reason in whole.absent.items()]
-        raise DataError(
-            "features", "a factor must be computable from the store's bars", "none", help="; ".join(why[:3]) + "."
-        )
+        for name, found in self.bootstrap.items():
+            out |= {f"bootstrap/{name}_lo": found.lo, f"bootstrap/{name}_hi": found.hi}
+        for entry, result in self.portfolios.items():
+            shown = ("annual_return", "excess_over_universe", "sharpe", "annual_cost")
+            out |= {f"entries/{entry}_{name}": result.summary[name] for name in shown if name in result.summary}
+        out |= {f"top_k/{k}": v for k, v in self.portfolio.summary.items()}
+        return out | {"top_k/excess_sharpe": self.bootstrap["net_excess_sharpe"].estimate}
 
 
 def prepare(
-    config: Config, store: Store, say: Callable[[str], None], progress: Callable[[int, int], None]
+    config: Config,
+    store: Store,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None],
+    *,
+    scratch: Scratch = IN_MEMORY,
 ) -> AlphaData:
-    """Steps 3 to 7: factors materialised and stacked, quotes read, labels made, sessions split."""
-    data = config.data
-    known, names = factors_of(config)
-    settings = Universe(**data.universe.model_dump())
-    stacked, universe, build = matrix(store, known, names, data.start, data.end, settings, say=say, progress=progress)
-    notes = [
-        *_warnings(store, data.asset_class),
-        *known.notes(),
-        *(f"{name} left out: {why}" for name, why in build.absent.items()),
-    ]
-    quotes = _quotes(store, data.asset_class, stacked, build.bars_version)
-    benchmark = _benchmark(config, store, stacked, notes)
-    delisted = _delisted(store, data.asset_class, stacked, quotes)
-    labels = make_labels(
-        quotes,
-        universe,
-        horizon=config.label.horizon,
-        entry=config.label.entry,
-        excess=config.label.excess,
-        benchmark=None if benchmark is None else benchmark[:, 0 if config.label.entry == "next_open" else 1],
-        transform=config.label.transform,
-        delisted=delisted,
-    )
+    """Steps 3 to 7: the market gathered, its sessions split."""
+    span = config.data.start, config.data.end
+    market = gather(config, store, *span, say, progress, scratch=scratch)
     wanted = config.split
     split = walk_forward(
-        len(stacked.sessions),
-        gap=labels.gap,
+        len(market.matrix.sessions),
+        gap=market.labels.gap,
         embargo=wanted.embargo,
         train=wanted.train,
         test=wanted.test,
         kind=wanted.mode,
         window=wanted.window,
         holdout=wanted.holdout,
-        first=int(stacked.session[0]),
+        first=int(market.matrix.session[0]),
     )
-    return AlphaData(stacked, universe, quotes, benchmark, delisted, labels, split, build, tuple(notes))
+    notes = (*warnings(store, config.data.asset_class), *market.notes)
+    return AlphaData(**{**vars(market), "notes": notes}, split=split)
 
 
-def walk(config: Config, data: AlphaData, fold: Fold) -> Scored:
+def walk(
+    config: Config, data: AlphaData, fold: Fold, *, with_band: bool = False, scratch: Scratch = IN_MEMORY
+) -> Scored:
     """Step 8: fit on the rows whose label was known before the fold's first test session, score the test sessions."""
-    scorer, rows = _fit(config, data, fold.train, int(fold.test[0]))
-    tested = np.isin(data.matrix.session, fold.test)
-    score = np.full(len(tested), np.nan)
-    score[tested] = scorer.score(data.matrix.values[tested], data.matrix.session[tested])
-    return Scored(fold, scorer, data.matrix.unstack(score), rows)
+    first, stop = int(fold.test[0]), int(fold.test[-1]) + 1
+    scorer, rows = _fit(config, data, fold.train, first, scratch)
+    table = data.matrix
+    tested = slice(*np.searchsorted(table.session, [first, stop]).tolist())
+    score = np.full(len(table.session), np.nan)
+    score[tested] = scorer.score(table.values[tested], table.session[tested])
+    scored = Scored(fold, scorer, table.unstack(score), rows)
+    band = uncertainty.fit_band(config, data, fold.train, first, scratch) if with_band else None
+    if band is None:
+        return scored
+    lower, upper = uncertainty.quantiles(band, data, first - uncertainty.reach(config), stop)
+    return replace(scored, lower=lower, upper=upper)
 
 
-def final(config: Config, data: AlphaData) -> tuple[Scorer, int]:
-    """The scorer that serves: given every label that is known by the last session.
+def final(config: Config, data: AlphaData, scratch: Scratch = IN_MEMORY) -> tuple[Scorer, Band | None, int]:
+    """The scorer that serves: given every label that is known by the last session; and the band of its outcomes.
 
     Trees keep the last of its sessions to stop by and do not grow on them; linear models learn from all.
     """
-    sessions = len(data.matrix.sessions)
-    return _fit(config, data, np.arange(sessions), sessions)
+    sessions = np.arange(len(data.matrix.sessions))
+    scorer, rows = _fit(config, data, sessions, len(sessions), scratch)
+    return scorer, uncertainty.fit_band(config, data, sessions, len(sessions), scratch), rows
 
 
 def judge(config: Config, data: AlphaData, score: Float64Array) -> Judgement:
-    """Step 9: the scores (T, N) of test sessions against labels, by decile, and as a portfolio net of costs."""
-    horizon, least = config.label.horizon, config.evaluate.min_names
-    value = data.labels.value
+    """Step 9: the scores (T, N) of test sessions against labels, by decile, and as portfolios net of costs."""
+    horizon, least, value = config.label.horizon, config.evaluate.min_names, data.labels.value
     rank_ic = daily_ic(score, value, method="rank", min_names=least)
     ic = daily_ic(score, value, method="pearson", min_names=least)
     if not np.isfinite(rank_ic).any():
@@ -182,27 +178,66 @@ def judge(config: Config, data: AlphaData, score: Float64Array) -> Judgement:
             f"at most {names}",
             help="lower evaluate.min_names for a small universe",
         )
-    entry = config.evaluate.entry or config.label.entry
-    portfolio = simulate_topk(
+    orders = top_k_orders(
         score,
         data.quotes,
         data.universe,
         horizon=horizon,
         k=config.evaluate.top_k,
-        entry=entry,
+        costs=Costs(),
+        delisted=data.delisted,
+        delist_haircut=config.label.delist_haircut,
+    )
+    portfolios = by_entry(
+        orders,
+        entries=_entries(config),
         capital=config.evaluate.capital,
         benchmark=None if data.benchmark is None else data.benchmark[:, 1],
-        delisted=data.delisted,
     )
+    traded = next(iter(portfolios.values()))
+    deciles = decile_portfolios(score, value, horizon=horizon)
     return Judgement(
         rank_ic=rank_ic,
+        by_horizon=ic_decay(score, _values_by_horizon(config, data), min_names=least),
+        deciles=deciles,
+        portfolios=portfolios,
         ic=ic,
         rank=ic_summary(rank_ic, horizon),
         pearson=ic_summary(ic, horizon),
-        decay=ic_decay(score, _values_by_horizon(config, data), min_names=least),
-        deciles=decile_portfolios(score, value, horizon=horizon),
-        portfolio=portfolio,
+        paper=_on_paper(config, data, score, rank_ic),
+        mean=newey_west(rank_ic, overlap_lag(horizon, int(np.isfinite(rank_ic).sum()))),
+        bootstrap=_bootstrap(config, rank_ic, traded.net - traded.universe),
+        monotone=patton_timmermann(deciles.each, seed=config.seed, overlap=horizon),
+        orders=orders,
     )
+
+
+def _on_paper(config: Config, data: AlphaData, score: Float64Array, rank_ic: Float64Array) -> IcSummary:
+    """Against what a naive back-test would book, on the sessions that have a RankIC: the rows alone differ."""
+    booked = paper_returns(data.quotes, data.universe, horizon=config.label.horizon, entry=config.label.entry)
+    daily = daily_ic(score, booked, method="rank", min_names=config.evaluate.min_names)
+    return ic_summary(np.where(np.isfinite(rank_ic), daily, np.nan), config.label.horizon)
+
+
+def _entries(config: Config) -> tuple[Entry, ...]:
+    """All entries, the headline's first."""
+    first = config.evaluate.entry or config.label.entry
+    return (first, *(entry for entry in ENTRIES if entry != first))
+
+
+def _bootstrap(config: Config, rank_ic: Float64Array, excess: Float64Array) -> dict[str, Interval]:
+    ic = block_bootstrap(rank_ic, "mean", seed=config.seed, overlap=config.label.horizon)
+    mean = block_bootstrap(excess, "mean", seed=config.seed)
+    sharpe = block_bootstrap(excess, "sharpe", seed=config.seed)
+    return {
+        "rank_ic": ic,
+        "net_excess": _scaled(mean, ANN_DAYS),
+        "net_excess_sharpe": _scaled(sharpe, math.sqrt(ANN_DAYS)),
+    }
+
+
+def _scaled(of: Interval, by: float) -> Interval:
+    return replace(of, estimate=of.estimate * by, lo=of.lo * by, hi=of.hi * by)
 
 
 def fold_summary(config: Config, data: AlphaData, score: Float64Array) -> dict[str, float]:
@@ -225,87 +260,28 @@ def coverage(data: AlphaData) -> Float64Array:
     return found
 
 
-def _fit(config: Config, data: AlphaData, sessions: IntArray, first_test: int) -> tuple[Scorer, int]:
+def _fit(config: Config, data: AlphaData, sessions: IntArray, first_test: int, scratch: Scratch) -> tuple[Scorer, int]:
     table, labels = data.matrix, data.labels.known_before(first_test)
     rows = np.isin(table.session, sessions)
-    target = table.pick(labels.target)[rows]
-    settings = config.preprocess
-    preprocess = Preprocess(**settings.model_dump())
+    target = table.pick(labels.target)
     scorer = fit_scorer(
         config.model.spec(),
-        preprocess,
-        table.values[rows],
-        table.session[rows],
+        Preprocess(**config.preprocess.model_dump()),
+        table.values,
+        table.session,
         target,
-        table.pick(labels.weight)[rows],
+        table.pick(labels.weight),
         table.columns,
         labels.gap,
         config.seed,
+        rows=rows,
+        scratch=scratch,
     )
-    return scorer, int(np.isfinite(target).sum())
+    return scorer, int(np.isfinite(target[rows]).sum())
 
 
 def _values_by_horizon(config: Config, data: AlphaData) -> dict[int, Float64Array]:
-    label = config.label
-    values = {label.horizon: data.labels.value}
-    for horizon in _DECAY:
-        if horizon not in values and horizon + 1 < len(data.matrix.sessions):
-            made = make_labels(
-                data.quotes, data.universe, horizon=horizon, entry=label.entry, transform="raw", delisted=data.delisted
-            )
-            values[horizon] = made.value
-    return values
-
-
-def _warnings(store: Store, asset_class: str) -> list[str]:
-    """What a reader of any number must know of the data first: that they are simulated, or chosen with hindsight."""
-    origin = simulation(store)
-    rows = store.scan(f"bars/{asset_class}").select("order_book_id", "date").collect()
-    found = survivorship(rows, store.calendar(), asset_class, store.instruments(asset_class)).warnings
-    return [*([f"the market is {origin}"] if origin else []), *found]
-
-
-def _quotes(store: Store, asset_class: str, stacked: Matrix, version: int) -> Panels:
-    """Prices and limits of the version that the factors were computed from, whatever was ingested meanwhile."""
-    columns = store.scan(f"bars/{asset_class}", version).collect_schema().names()
-    names = (*_QUOTES, *(n for n in _OPTIONAL_QUOTES if n in columns))
-    return store.read(asset_class, names, stacked.sessions[0], stacked.sessions[-1], version=version)
-
-
-def _benchmark(config: Config, store: Store, stacked: Matrix, notes: list[str]) -> Float64Array | None:
-    """Open and close of the index (T, 2); without its bars a note, unless the label cannot do without."""
-    name = config.data.benchmark
-    if name is None:
-        return None
-    if store.exists("bars/INDX"):
-        panels = store.read("INDX", ("open", "close"), stacked.sessions[0], stacked.sessions[-1])
-        at = np.flatnonzero(panels.assets == name)
-        if len(at) and np.isfinite(panels["close"][:, at[0]]).any():
-            return np.column_stack([panels["open"][:, at[0]], panels["close"][:, at[0]]])
-    if config.label.excess == "benchmark":
-        raise DataError(
-            f"benchmark {name}",
-            "its bars must be in the store",
-            "none",
-            help="Ingest the index, or set label.excess=universe.",
-        )
-    notes.append(f"benchmark {name} is not in the store: returns are judged against the universe alone")
-    return None
-
-
-def _delisted(store: Store, asset_class: str, stacked: Matrix, quotes: Panels) -> IntArray:
-    """Row of the last trading session of assets that the reference says have left by the last session."""
-    gone = np.full(len(stacked.assets), -1, dtype=np.int64)
-    instruments = store.instruments(asset_class)
-    if "de_listed_date" not in instruments.columns:
-        return gone
-    left = instruments.filter(instruments["de_listed_date"].is_not_null())
-    position = {a: i for i, a in enumerate(stacked.assets)}
-    for asset, day in zip(
-        left["order_book_id"], left["de_listed_date"].to_numpy().astype("datetime64[D]"), strict=True
-    ):
-        at = position.get(asset)
-        if at is not None and day <= stacked.sessions[-1]:
-            rows = np.flatnonzero(np.isfinite(quotes["close"][:, at]))
-            gone[at] = rows[-1] if len(rows) else -1
-    return gone
+    """The outcomes (T, N) of each horizon that the decay of the score is shown over."""
+    own = config.label.horizon
+    others = [h for h in _DECAY if h != own and h + 1 < len(data.matrix.sessions)]
+    return {own: data.labels.value} | {h: labels_of(config, data, h).value for h in others}
