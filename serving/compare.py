@@ -105,7 +105,9 @@ def compare_sessions(
     served = load_served(home, store, model)
     days = [asof_session(served, day) for day in (then, now)]
     if days[0] == days[1]:
-        raise ConfigError("predict --diff", "it must be given two sessions", f"{days[0]} twice")
+        raise ConfigError(
+            "predict --diff", "it must be given two sessions", f"{days[0]} twice", help="Give an earlier one."
+        )
     frames = [_frame(served, day, progress) for day in days]
     (first, how_first), (second, how_second) = frames
     return compare(first, second, k), served.ref, (how_first, how_second)

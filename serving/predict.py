@@ -119,11 +119,11 @@ def predict_range(
     first, last = _day(start), _day(end)
     who = f"predictions from {first} to {last}"
     if first > last:
-        raise ConfigError(who, "a range must not end before it starts", f"{first} after {last}")
+        raise ConfigError(who, "a range must not end before it starts", f"{first} after {last}", help="Swap them.")
     for day in (first, last):
         _require_bars(served, day, who)
     if not len(served.store.calendar().between(first, last)):
-        raise ConfigError(who, "a range must hold a session", "days without trading alone")
+        raise ConfigError(who, "a range must hold a session", "days without trading alone", help="Widen it.")
     return _score(served, first, last, progress)
 
 

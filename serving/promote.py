@@ -72,7 +72,9 @@ class Candidates:
         new = known.aliases[CHALLENGER] if version is None else version
         old = known.aliases.get(CHAMPION)
         if old == new:
-            raise ConfigError(f"promote {name}", "it must be given another version than the champion", f"version {new}")
+            listed = ", ".join(map(str, known.versions))
+            must = "it must be given another version than the champion"
+            raise ConfigError(f"promote {name}", must, f"version {new}", help=f"Versions of {name}: {listed}.")
         return cls(name, None if old is None else _version(tracking, name, old), _version(tracking, name, new))
 
     @property

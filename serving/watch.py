@@ -170,7 +170,7 @@ def _flags(seen: Watch) -> Iterator[Flag]:
         yield Flag("red", "RankIC", f"its CUSUM passed the alarm on {seen.live[seen.decay.alarm]}")
     lost = seen.factors.filter(pl.col("missing_now") - pl.col("missing_then") > _LOST)
     if len(lost):
-        yield Flag("red", "coverage", f"{_listed(lost)} missing on many more assets than in the training")
+        yield Flag("red", "coverage", f"much more is missing than in the training: {_listed(lost)}")
     if seen.score_psi >= SHIFTED:
         colour: Colour = "red" if seen.score_psi >= ANOTHER else "yellow"
         yield Flag(colour, "score", f"PSI {seen.score_psi:.2f} against the sessions of the training")
@@ -183,12 +183,12 @@ def _flags(seen: Watch) -> Iterator[Flag]:
         yield Flag("red", "intervals", told)
     shifted = seen.factors.filter(pl.col("psi") >= ANOTHER)
     if len(shifted):
-        yield Flag("yellow", "factors", f"{_listed(shifted)} with a PSI of {ANOTHER} or more")
+        yield Flag("yellow", "factors", f"a PSI of {ANOTHER} or more: {_listed(shifted)}")
 
 
 def _listed(factors: pl.DataFrame) -> str:
     names = factors["factor"].to_list()
-    return f"{len(names)} of them, " + ", ".join(names[:3]) + (" ... are" if len(names) > 3 else "")
+    return f"{len(names)} of them, " + ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _rows(table: Matrix, t: int) -> slice:

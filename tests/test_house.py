@@ -26,7 +26,7 @@ UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"
 UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "pd.eval"}
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "handler", "processor", "df", "info", "tmp"}
 # Imports inside a function hide what leans on what; these files do it to answer `daybar --help` fast, and say so.
-LATE_IMPORTS = {"serving/cli.py", "features/sessions.py"}
+LATE_IMPORTS = {f"serving/verbs/{room}.py" for room in ("data", "learn", "serve")} | {"features/sessions.py"}
 # What importing the command line must not cost.
 HEAVY = ("mlflow", "xgboost", "lightgbm", "pandas", "polars", "numba", "scipy", "sklearn", "matplotlib", "pyarrow")
 

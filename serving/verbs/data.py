@@ -154,18 +154,34 @@ def _asked(
 def factors(
     name: Annotated[str | None, typer.Argument(help="A factor: prints its card, inputs and coverage.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Only a set of factors, e.g. stock_core.")] = None,
+    tear_sheet: Annotated[
+        Path | None, typer.Option(help="Judge the factor on the store's bars, as a page.", metavar="FILE.html")
+    ] = None,
     asset_class: AssetClass = "CS",
     store: StorePath = STORE,
     home: Home = HERE,
 ) -> None:
-    """List the factors, or print one's card.
+    """List the factors, or print one's card; or write its tear sheet.
 
-    Example: daybar factors cs_f_beta_60
+    Example: daybar factors cs_f_beta_60 --tear-sheet cs_f_beta_60.html
     """
+    if tear_sheet is not None and name is None:
+        raise ConfigError("factors", "--tear-sheet must be given a factor", "none", help="daybar factors lists them.")
     from features.store import Store
     from serving import cards
 
-    if name is None:
+    if tear_sheet is not None and name is not None:
+        _tear_sheet(Store(home / store), asset_class, name, tear_sheet)
+    elif name is None:
         cards.show_list(asset_class, sets or ())
     else:
         cards.show_card(Store(home / store), asset_class, name)
+
+
+def _tear_sheet(store: Store, asset_class: str, name: str, path: Path) -> None:
+    from serving import show
+    from serving.tear_sheet import write_tear_sheet
+
+    with show.progress("sessions built") as moved:
+        write_tear_sheet(store, asset_class, name, path, moved)
+    show.line(f"tear sheet: {path}")

@@ -27,11 +27,16 @@ def train(
     if replay is not None:
         if config is not None or overrides or memory is not None:
             told = "a config" if config is not None else "--set" if overrides else "--memory"
-            raise ConfigError("train", "--replay takes its settings from the run", told)
+            raise ConfigError("train", "--replay takes its settings from the run", told, help="Leave it out.")
         _replay(replay, home)
         return
     if config is None:
-        raise ConfigError("train", "it must be given a config, or --replay", "neither")
+        raise ConfigError(
+            "train",
+            "it must be given a config, or --replay",
+            "neither",
+            help="Say daybar train configs/alpha_xgb.yaml.",
+        )
     from features.materialise import memory_bytes
     from serving import show
     from training.config import load

@@ -31,11 +31,16 @@ def predict(
 ) -> None:
     """Score every asset of a session, or of each session of a range; or compare two sessions.
 
-    Example: daybar predict alpha_xgb_5d@champion --from 2023-12-01 --to 2023-12-29
+    Example: daybar predict alpha_xgb_5d@champion --asof 2023-12-29
     """
     asked = [name for name, there in {"--asof": asof, "--from/--to": start or end, "--diff": diff}.items() if there]
     if len(asked) > 1:
-        raise ConfigError("predict", "it must be asked for a session, a range or a comparison", " and ".join(asked))
+        raise ConfigError(
+            "predict",
+            "it must be asked for a session, a range or a comparison",
+            " and ".join(asked),
+            help="Give one of them.",
+        )
     there = _store(store, home)
     if diff is not None:
         _compare(model, diff, k, csv, there, home)
@@ -57,7 +62,12 @@ def _predict_one(model: str, asof: str | None, csv: bool, store: Store | None, h
 
 def _predict_range(model: str, start: str | None, end: str | None, csv: bool, store: Store | None, home: Path) -> None:
     if not (start and end):
-        raise ConfigError("predict", "a range must have --from and --to", "--from alone" if start else "--to alone")
+        raise ConfigError(
+            "predict",
+            "a range must have --from and --to",
+            "--from alone" if start else "--to alone",
+            help="For one session: --asof.",
+        )
     from serving import show, show_serving, sink
     from serving.predict import predict_range
 
@@ -96,7 +106,12 @@ def promote(
     """
     if challenger == (version is not None):
         found = "both" if challenger else "neither"
-        raise ConfigError(f"promote {name}", "it must be given either a version or --challenger", found)
+        raise ConfigError(
+            f"promote {name}",
+            "it must be given either a version or --challenger",
+            found,
+            help=f"Say daybar promote {name} 2.",
+        )
     from serving import show, show_serving
     from serving.promote import Candidates, move
 

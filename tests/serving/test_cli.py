@@ -23,7 +23,7 @@ from tests.command_line import Daybar
 from tests.small_market import small_store
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = {"demo", "ingest", "check", "build", "train", "predict", "factors", "ui"}
+VERBS = {"demo", "ingest", "check", "build", "factors", "train", "tune", "predict", "promote", "watch", "ui"}
 HEAVY = {"numpy", "pandas", "polars", "numba", "scipy", "mlflow", "xgboost", "lightgbm", "sklearn", "matplotlib"}
 # Help of every verb in one process, and what that has imported.
 HELP = """
@@ -104,7 +104,22 @@ def test_every_verb_has_an_example_that_it_understands(daybar: Daybar, verb: str
         (("factors", "--asset-class", "INDX"), "factors of INDX: the class must have factors; found none"),
         (("build", "--asset-class", "ETF"), "factors of ETF: the class must have factors; found none"),
         (("train", "nope.yaml"), "nope.yaml: it must be a readable UTF-8 file"),
+        (("train", "x.yaml", "--replay", "0123"), "--replay takes its settings from the run; found a config"),
+        (("train", "--replay", "0123", "--memory", "4GB"), "--replay takes its settings from the run; found --memory"),
+        (("train", "--replay", "0123"), "run 0123: the run must be there"),
+        (("tune", "nope.yaml"), "nope.yaml: it must be a readable UTF-8 file"),
+        (("tune", "nope.yaml", "--jobs", "0"), "--jobs"),
+        (("factors", "--tear-sheet", "x.html"), "--tear-sheet must be given a factor; found none"),
         (("predict", "m@champion"), "nothing is registered yet: daybar train registers"),
+        (("predict", "m@champion", "--from", "2024-01-02"), "a range must have --from and --to; found --from alone"),
+        (("predict", "m", "--asof", "2024-01-02", "--to", "2024-01-03"), "found --asof and --from/--to"),
+        (("predict", "m", "--diff", "2024-01-02"), "--diff"),
+        (("promote", "m"), "it must be given either a version or --challenger; found neither"),
+        (("promote", "m", "2", "--challenger"), "it must be given either a version or --challenger; found both"),
+        (("promote", "m", "2"), "nothing is registered yet: daybar train registers"),
+        (("promote", "m", "two"), "Invalid value for 'version'"),
+        (("watch", "m@champion"), "nothing is registered yet: daybar train registers"),
+        (("watch", "m@champion", "--window", "5"), "--window"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
@@ -258,3 +273,41 @@ def test_predict_writes_a_table_and_the_files(daybar: Daybar, own_home: Path) ->
     code, out, _ = daybar(*asked)
     assert f"0 new, 0 restated, {len(frame)} unchanged" in out
     assert store.version("pred_alpha") == version
+
+
+def test_predict_of_a_range_writes_a_file_a_session_and_again_nothing(daybar: Daybar, own_home: Path) -> None:
+    asked = ("predict", "alpha_linear_5d@champion", "--from", "2021-09-17", "--to", "2021-09-26", "--home", own_home)
+    code, out, err = daybar(*asked)
+    assert (code, err) == (0, "")
+    files = sorted(path.stem for path in (own_home / "predictions" / "alpha_linear_5d").glob("*.parquet"))
+    assert files == ["2021-09-17", "2021-09-22", "2021-09-23", "2021-09-24"]
+    assert "alpha_linear_5d 1: 4 sessions" in out
+    assert f"files: {own_home / 'predictions' / 'alpha_linear_5d'}, 2021-09-17 to 2021-09-24" in out
+    code, out, _ = daybar(*asked)
+    assert re.search(r"^0 new, 0 restated, \d+ unchanged rows", out, re.MULTILINE)
+
+
+def test_two_sessions_are_compared_and_written(daybar: Daybar, own_home: Path) -> None:
+    model = "alpha_linear_5d@champion"
+    daybar("predict", model, "--asof", "2021-09-17", "--home", own_home)
+    code, out, _ = daybar(
+        "predict", model, "--diff", "2021-09-17", "2021-09-24", "--k", "5", "--csv", "--home", own_home
+    )
+    assert code == 0
+    assert "2021-09-17 (stored) and 2021-09-24 (scored now)" in out
+    assert re.search(r"rank correlation of scores -?0\.\d{4} over \d+ assets", out)
+    rows = pl.read_csv(own_home / "predictions" / "alpha_linear_5d" / "diff_2021-09-17_2021-09-24.csv")
+    now = rows.drop_nulls("rank_now").sort("rank_now")
+    assert now["rank_now"].to_list() == list(range(1, len(now) + 1))
+    assert daybar("predict", model, "--diff", "2021-09-17", "2021-09-17", "--home", own_home).code == 1
+
+
+def test_a_tear_sheet_is_a_page(daybar: Daybar, own_home: Path) -> None:
+    code, out, err = daybar("factors", "cs_f_roc_20", "--tear-sheet", "roc.html", "--home", own_home)
+    assert (code, out, err) == (0, "tear sheet: roc.html\n", "")
+    page = Path("roc.html").read_text(encoding="utf-8")
+    assert "cs_f_roc_20" in page
+    assert page.rstrip().endswith("</html>")
+    code, _, err = daybar("factors", "cs_f_roc_21", "--tear-sheet", "roc.html", "--home", own_home)
+    assert code == 1
+    assert "Did you mean cs_f_roc_2" in err
