@@ -189,6 +189,9 @@ class FittedAlpha(Protocol):
                  model may rank within it
         """
 
+    def contributions(self, X: Float32Array) -> Float64Array:
+        """What each column adds to the score of each row, (M, K) -> (M, K); FitError if scores are no sums."""
+
     def importance(self) -> dict[str, float]:
         """Share of each column in what the model does; not negative, sums to 1."""
 

@@ -13,6 +13,7 @@ from models.base import AlphaSpec, FitError, FittedAlpha
 
 # kind -> (module, spec, fitted)
 ALPHA_MODELS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "ensemble": ("models.alpha.ensemble", "Ensemble", "FittedEnsemble"),
     "lightgbm": ("models.alpha.lightgbm", "LightGBM", "FittedLightGBM"),
     "linear": ("models.alpha.linear", "Linear", "FittedLinear"),
     "xgboost": ("models.alpha.xgboost", "XGBoost", "FittedXGBoost"),

@@ -133,9 +133,13 @@ class LightGBM:
     def _rows(self, sample: Sample, params: Mapping[str, Any], ref: lgb.Dataset | None = None) -> lgb.Dataset:
         label, weight, group = sample.y, sample.unit_weight, None
         if self._ranks:
-            label = relevance(sample.y, sample.session, self.bins).astype(np.float64)
+            label = relevance(sample.y, sample.session, self.bins)
             weight = session_weights(sample.weight, sample.session)
             group = np.diff(session_starts(sample.session))
+        if ref is not None:
+            # LightGBM drops weights that are all 1, and then takes rows that it is handed in blocks to weigh 0 where
+            # those of the training set had weights. Twice as much leaves the judge's mean the same to the last bit.
+            weight = 2.0 * weight
         return lgb.Dataset(
             row_sequence(sample.X),
             label,
@@ -221,6 +225,14 @@ class FittedLightGBM:
             return total
         for booster in self.boosters:
             total += booster.predict(X, num_threads=self.spec.threads)
+        return total / len(self.boosters)
+
+    def contributions(self, X: Float32Array) -> Float64Array:
+        """TreeSHAP of each column, (M, K), the mean over boosters; with a constant they add up to the score."""
+        require_aligned("model lightgbm", X, self.columns)
+        total = np.zeros(X.shape)
+        for booster in self.boosters:
+            total += booster.predict(X, pred_contrib=True, num_threads=self.spec.threads)[:, :-1]
         return total / len(self.boosters)
 
     def importance(self) -> dict[str, float]:

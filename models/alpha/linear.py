@@ -132,6 +132,11 @@ class FittedLinear:
             score += X[:, k] * self.coefficients[k]
         return score
 
+    def contributions(self, X: Float32Array) -> Float64Array:
+        """Coefficient times value, (M, K); with the intercept they add up to the score."""
+        require_aligned("model linear", X, self.columns)
+        return np.asarray(X * self.coefficients, dtype=np.float64)
+
     def importance(self) -> dict[str, float]:
         """Share of each column in Σ |coefficient| · standard deviation."""
         size = np.abs(self.coefficients) * self.spread

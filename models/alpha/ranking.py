@@ -5,7 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from features.panel import Float32Array, Float64Array, IntArray
+from features.panel import Float64Array, IntArray
+from models.base import FitError
 
 
 def session_starts(session: IntArray) -> IntArray:
@@ -27,19 +28,22 @@ def session_ranks(x: Float64Array, session: IntArray) -> Float64Array:
     return out / np.repeat(np.diff(starts), np.diff(starts))
 
 
-def relevance(y: Float64Array, session: IntArray, bins: int) -> Float32Array:
+def relevance(y: Float64Array, session: IntArray, bins: int) -> Float64Array:
     """Grade of each label within its session: 0 for the lowest n/bins labels, .., bins - 1 for the highest, (M,).
 
     Equal labels have equal grades. A session with fewer rows than bins leaves some grades out.
+    Errors  FitError if the labels are constant in every session
     Source  09 §4
     """
     starts = session_starts(session)
     size = np.diff(starts)
     out = np.empty(len(y))
     centred_ranks(np.ascontiguousarray(y, dtype=np.float64), starts, out)
+    if not out.any():
+        raise FitError("ranking", "the labels of some session must differ", "constant labels in each")
     n = np.repeat(size, size)
     # Halves of whole numbers: a rank on the border of two grades is not moved by rounding.
-    return np.asarray((2.0 * out + n) * bins // (2.0 * n), dtype=np.float32)
+    return np.asarray((2.0 * out + n) * bins // (2.0 * n), dtype=np.float64)
 
 
 def session_weights(weight: Float64Array, session: IntArray) -> Float64Array:

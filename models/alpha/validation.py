@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numba
 import numpy as np
 
@@ -31,6 +33,32 @@ def latest_sessions(sample: Sample, share: float) -> tuple[Sample, Sample]:
     # Rows are sorted by session: two slices share the memory of the sample, two masks would copy it.
     stop, start = np.searchsorted(sample.session, [first - sample.gap, first])
     return sample.rows(slice(0, int(stop))), sample.rows(slice(int(start), None))
+
+
+def expanding_folds(sample: Sample, folds: int) -> list[tuple[Sample, Sample]]:
+    """Earlier and later part of a sample, `folds` times: each later part is a stretch of sessions, and the earlier one
+    all that lies more than `gap` sessions before it.
+
+    The sessions are cut into folds + 1 stretches of nearly one length; the first is in no later part.
+    Errors  FitError if an earlier or a later part would have fewer than 2 sessions
+    """
+    present = np.unique(sample.session)
+    edges = np.linspace(0, len(present), folds + 2).astype(int)[1:]
+    first = present[edges[0]] if edges[0] < len(present) else 0
+    kept = int(np.count_nonzero(present < first - sample.gap))
+    if kept < 2 or int(np.diff(edges).min(initial=len(present))) < 2:
+        raise FitError(
+            "inner folds",
+            f"2 sessions must remain before the first of {folds} and a gap of {sample.gap}, and in each",
+            f"{kept} before them, {len(present)} in all",
+            help="train on a longer span, or with fewer folds",
+        )
+    parts = []
+    for a, b in pairwise(edges):
+        stop, start = np.searchsorted(sample.session, [present[a] - sample.gap, present[a]])
+        end = int(np.searchsorted(sample.session, present[b - 1], side="right"))
+        parts.append((sample.rows(slice(0, int(stop))), sample.rows(slice(int(start), end))))
+    return parts
 
 
 class DailyRankIC:

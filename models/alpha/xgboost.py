@@ -46,6 +46,8 @@ class XGBoost:
     objective       `squared` learns the label; `pairwise` and `ndcg` learn which of two rows of a session has the
                     higher of `bins` grades, pairing each of the `pairs` rows with the highest scores with each below;
                     `ndcg` weighs a pair by what its swap does to NDCG with linear gains
+    min_child_weight, reg_lambda   for squared error on the scale of rows; when ranking a session weighs 5 to 20 however
+                    many rows it has, so that a tenth of what squared error takes is about as much
     rounds          most trees that are grown per seed
     early_stopping  rounds without a smaller error, or when ranking a higher daily rank IC, on the last `valid_share`
                     of the sessions; 0 grows all rounds on all rows
@@ -148,12 +150,12 @@ class XGBoost:
         return "rank_ic" if self._ranks else "rmse"
 
     def _matrix(self, sample: Sample, ref: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
-        settings = {"max_bin": self.max_bin, "threads": self.threads, "ref": ref}
-        if not self._ranks:
-            return quantile_matrix(sample.X, sample.y, sample.unit_weight, **settings)
-        grade = relevance(sample.y, sample.session, self.bins).astype(np.float64)
-        weight = session_weights(sample.weight, sample.session)
-        return quantile_matrix(sample.X, grade, weight, qid=sample.session, **settings)
+        label, weight, group = sample.y, sample.unit_weight, None
+        if self._ranks:
+            label = relevance(sample.y, sample.session, self.bins)
+            weight = session_weights(sample.weight, sample.session)
+            group = sample.session
+        return quantile_matrix(sample.X, label, weight, max_bin=self.max_bin, threads=self.threads, ref=ref, qid=group)
 
     def _params(self, columns: tuple[str, ...]) -> dict[str, Any]:
         strange = sorted(set(self.monotone) - set(columns))
@@ -184,12 +186,13 @@ class XGBoost:
         return params
 
     def space(self, trial: Trial) -> Self:
-        """These settings with the searched ones drawn; the ranges are those of 09 §4."""
+        """These settings with the searched ones drawn; the ranges are those of 09 §4, for ranks on their scale."""
+        scale = 0.1 if self._ranks else 1.0
         return replace(
             self,
             max_depth=trial.suggest_int("max_depth", 3, 6),
             learning_rate=trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
-            min_child_weight=trial.suggest_float("min_child_weight", 50.0, 1000.0, log=True),
+            min_child_weight=trial.suggest_float("min_child_weight", 50.0 * scale, 1000.0 * scale, log=True),
             subsample=trial.suggest_float("subsample", 0.5, 0.9),
             colsample_bytree=trial.suggest_float("colsample_bytree", 0.3, 0.9),
             reg_lambda=trial.suggest_float("reg_lambda", 1.0, 100.0, log=True),
@@ -224,6 +227,15 @@ class FittedXGBoost:
         for booster, best in zip(self.boosters, self.effective["best_iteration"], strict=True):
             # Of no rows xgboost 3.4 makes an array of two axes.
             total += booster.inplace_predict(X, iteration_range=(0, best + 1)).reshape(len(X))
+        return total / len(self.boosters)
+
+    def contributions(self, X: Float32Array) -> Float64Array:
+        """TreeSHAP of each column, (M, K), the mean over boosters; with a constant they add up to the score."""
+        require_aligned("model xgboost", X, self.columns)
+        rows = xgb.DMatrix(X, nthread=self.spec.threads)
+        total = np.zeros(X.shape)
+        for booster in self.boosters:
+            total += booster.predict(rows, pred_contribs=True)[:, :-1]
         return total / len(self.boosters)
 
     def importance(self) -> dict[str, float]:
