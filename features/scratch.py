@@ -45,7 +45,7 @@ class Scratch:
         Errors  ConfigError where the file would not fit on its disk, told before the first block is asked for
         """
         size = 4 * rows * columns
-        told = f"{what}: {rows:,} rows of {columns} columns, {size / 1e9:,.1f} GB"
+        told = f"{what}: {rows:,} rows of {columns} columns, {_bytes(size)}"
         if self.memory is None or size <= self.memory:
             if size >= _WORTH_SAYING:
                 say(f"{told} in memory")
@@ -56,11 +56,11 @@ class Scratch:
         if size > free:
             raise ConfigError(
                 f"scratch folder {folder}",
-                f"its disk must have {size / 1e9:,.1f} GB free for the {what}",
-                f"{free / 1e9:,.1f} GB",
-                help=f"Name a folder on a larger disk, or allow more memory than {self.memory / 1e9:,.1f} GB.",
+                f"its disk must have {_bytes(size)} free for the {what}",
+                _bytes(free),
+                help=f"Name a folder on a larger disk, or allow more memory than {_bytes(self.memory)}.",
             )
-        say(f"{told} in a scratch file under {folder} ({free / 1e9:,.0f} GB free)")
+        say(f"{told} in a scratch file under {folder} ({_bytes(free)} free)")
         with tempfile.TemporaryFile(dir=folder) as file:
             return _in_file(file, rows, columns, blocks)
 
@@ -92,3 +92,7 @@ def _in_file(file: IO[bytes], rows: int, columns: int, blocks: Iterable[Float32A
 def _require_full(filled: int, rows: int) -> None:
     if filled != rows:
         raise DataError("scratch array", f"its blocks must have {rows} rows", f"{filled}")
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

@@ -99,10 +99,10 @@ def test_blocks_that_do_not_make_up_the_rows_are_refused(tmp_path):
 def test_the_size_is_told_of_a_file_and_of_what_fills_memory(tmp_path):
     told: list[str] = []
     Scratch(memory=0, folder=tmp_path / "made").stack("cells", 1000, 7, thirds(), told.append)
-    assert told[0].startswith("cells: 1,000 rows of 7 columns, 0.0 GB in a scratch file under ")
+    assert told[0].startswith("cells: 1,000 rows of 7 columns, 0 MB in a scratch file under ")
     rows = 15_000_000
     IN_MEMORY.stack("matrix", rows, 2, [np.zeros((rows, 2), dtype=np.float32)], told.append)
-    assert told[1] == "matrix: 15,000,000 rows of 2 columns, 0.1 GB in memory"
+    assert told[1] == "matrix: 15,000,000 rows of 2 columns, 120 MB in memory"
     IN_MEMORY.stack("cells", 1000, 7, thirds(), told.append)
     assert len(told) == 2
 
