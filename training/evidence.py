@@ -9,6 +9,7 @@ import polars as pl
 
 from features.factor import Factor
 from features.panel import Float64Array, Matrix
+from models.blocks import release
 from training.config import Config
 from training.evaluate.capacity import capacity
 from training.evaluate.evidence import BandEvidence, Evidence, FactorCoverage, Headline, Significance
@@ -60,6 +61,7 @@ def _ics(table: Matrix, value: Float64Array, sessions: np.ndarray, least: int) -
             rows = np.ascontiguousarray(table.values[a:b].T, dtype=np.float64)
             outcome = np.broadcast_to(value[t, table.asset[a:b]], rows.shape)
             out[:, i] = daily_ic(rows, outcome, min_names=least)
+            release(table.values[a:b])
     return list(out)
 
 
