@@ -16,7 +16,7 @@ from models.base import AlphaSpec
 from training.config import Config
 from training.evaluate.ic import daily_ic
 from training.evaluate.portfolio import simulate_topk
-from training.splits import Fold
+from training.splits import Fold, combinatorial
 from training.tasks import alpha
 
 
@@ -140,6 +140,29 @@ def walk(config: Config, data: alpha.AlphaData, development: Development) -> Ite
             f"at most {int(np.isfinite(score).sum(axis=1).max())}",
             help="lower evaluate.min_names for a small universe",
         )
+
+
+def combinatorial_excess(config: Config, data: alpha.AlphaData, development: Development) -> Float64Array:
+    """Net excess of every session of the development, each tested on by models that learnt from both sides of it, (S,).
+
+    The mean over the back-test paths of combinatorial purged cross-validation. A judgement of the choice between
+    trials, not a forecast of what they earn: nobody could have known the sessions behind a test.
+
+    Errors  FitError for a model that cannot be estimated, DataError when the sessions do not suffice for the groups
+    Source  09 §3, §5; López de Prado 2018, ch. 12
+    """
+    labels = data.labels.known_before(len(development.sessions))
+    table = data.matrix
+    split = combinatorial(data.split.development, gap=labels.gap, embargo=config.split.embargo)
+    scores = np.full((len(split.folds), *development.value.shape), np.nan)
+    for fold in split.folds:
+        scorer, _ = alpha.fit_on(config, data, fold.train, labels.apart_from(fold.test))
+        for block in fold.blocks:
+            tested = slice(*np.searchsorted(table.session, [block[0], block[-1] + 1]).tolist())
+            session = table.session[tested]
+            scores[fold.number, session, table.asset[tested]] = scorer.score(table.values[tested], session)
+    paths = [development.net_excess(config, split.path(number, scores)) for number in range(len(split.paths))]
+    return np.asarray(np.mean(paths, axis=0))
 
 
 def with_spec(config: Config, spec: AlphaSpec) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +14,14 @@ import numpy as np
 import polars as pl
 
 from features.panel import DataError, Float64Array, SessionArray
+from models.base import FitError
 from training.config import Config
 from training.evaluate.overfitting import Pbo, SharpeMoments, pbo, sharpe_moments
 from training.ledger import Ledger, Trials, market_of, trial_hash
 from training.tracking import RunLog, Tracking
 
 DAILY = "daily.json"
+COMBINATORIAL = "combinatorial_net_excess.json"
 State = Literal["complete", "pruned", "failed", "running"]
 
 
@@ -51,6 +53,25 @@ def read_daily(tracking: Tracking, run_id: str) -> tuple[SessionArray, Float64Ar
     return days, np.array(told["rank_ic"], np.float64), np.array(told["net_excess"], np.float64)
 
 
+def combinatorial(
+    tracking: Tracking, best: Sequence[Trial], excess_of: Callable[[Trial], Float64Array]
+) -> tuple[Pbo | None, str]:
+    """PBO over combinatorial back-tests of the best trials; each is made once and kept with its trial."""
+    kept = {}
+    for trial in best:
+        run_id = str(trial.run_id)
+        try:
+            kept[trial.number] = np.array(json.loads(tracking.read_text(run_id, COMBINATORIAL)), np.float64)
+        except DataError:
+            try:
+                kept[trial.number] = excess_of(trial)
+            except (FitError, DataError) as error:
+                return None, f"no combinatorial PBO: trial {trial.number}: {error}"
+            with tracking.reopen(run_id) as run:
+                run.json(COMBINATORIAL, kept[trial.number])
+    return overfitting(list(kept.values()))
+
+
 def mend(tracking: Tracking, study_run: str, trials: Sequence[Trial], experiment: str) -> int:
     """End the runs of trials whose process died; how many. Those of trials that still run are left alone."""
     states = {trial.number: trial.state for trial in trials}
@@ -75,13 +96,15 @@ class Verdict:
     trials   the ledger's trials of the market, those of this study among them
     dsr      deflated Sharpe ratio of the best trial; NaN where it cannot be told
     pbo      probability of backtest overfitting over the complete trials, None with the note that says why
+    combinatorial  the same over combinatorial back-tests of the best trials, None where it was not asked for
     """
 
     moments: SharpeMoments
     trials: Trials
     dsr: float
     pbo: Pbo | None
-    note: str
+    notes: tuple[str, ...]
+    combinatorial: Pbo | None = None
 
     def metrics(self) -> dict[str, float]:
         """The numbers by name; those that are not known are left out."""
@@ -94,27 +117,51 @@ class Verdict:
         if self.pbo is not None:
             told |= {"pbo": self.pbo.value, "pbo/trials": float(self.pbo.trials), "pbo/slope": self.pbo.slope}
             told |= {"pbo/loss": self.pbo.loss, "pbo/sessions": float(self.pbo.n)}
+        if self.combinatorial is not None:
+            told |= {"pbo_combinatorial": self.combinatorial.value}
+            told |= {"pbo_combinatorial/trials": float(self.combinatorial.trials)}
         return {name: value for name, value in told.items() if np.isfinite(value)}
 
 
-def judge(tracking: Tracking, config: Config, best: Trial, best_config: Config, trials: Sequence[Trial]) -> Verdict:
-    """Deflate the best trial by the ledger, and cross-validate the choice among all complete trials."""
+def judge(
+    tracking: Tracking,
+    config: Config,
+    best: Trial,
+    best_config: Config,
+    trials: Sequence[Trial],
+    excess_of: Callable[[Trial], Float64Array],
+) -> Verdict:
+    """Deflate the best trial by the ledger, and cross-validate the choice among all complete trials.
+
+    excess_of  combinatorial back-test of a trial, made for the best `tune.combinatorial` of them
+    """
     complete = [trial for trial in trials if trial.state == "complete" and trial.run_id is not None]
     daily = {trial.number: read_daily(tracking, str(trial.run_id)) for trial in complete}
     moments = sharpe_moments(daily[best.number][2])
     known = Ledger.of(tracking, market_of(config), own=best.run_id).trials(trial_hash(best_config), moments.sr)
-    found, note = _pbo(daily)
-    return Verdict(moments, known, known.deflated(moments), found, note)
+    sessions = np.unique(np.concatenate([days for days, _, _ in daily.values()]))
+    aligned = [np.full(len(sessions), np.nan) for _ in daily]
+    for row, (days, _, excess) in zip(aligned, daily.values(), strict=True):
+        row[np.searchsorted(sessions, days)] = excess
+    found, note = overfitting(aligned)
+    notes = [note]
+    crossed = None
+    if config.tune.combinatorial > 0:
+        ranked = sorted(complete, key=lambda trial: -float(trial.value or 0.0))
+        distinct = list({json.dumps(trial.params, sort_keys=True): trial for trial in reversed(ranked)}.values())[::-1]
+        crossed, note = combinatorial(tracking, distinct[: config.tune.combinatorial], excess_of)
+        notes.append(note)
+    return Verdict(moments, known, known.deflated(moments), found, tuple(filter(None, notes)), crossed)
 
 
-def _pbo(daily: Mapping[int, tuple[SessionArray, Float64Array, Float64Array]]) -> tuple[Pbo | None, str]:
-    """PBO of the net excess of trials, on the sessions on which all have one."""
-    if len(daily) < 2:
-        return None, f"{len(daily)} complete trial: a choice among them cannot be overfitted"
+def overfitting(excess: Sequence[Float64Array]) -> tuple[Pbo | None, str]:
+    """PBO of the net excess (S,) of each trial, on the sessions on which all have one; or why there is none."""
+    if len(excess) < 2:
+        return None, f"no PBO: a choice among {len(excess)} complete trials cannot be overfitted"
     try:
-        return pbo(np.column_stack([excess for _, _, excess in daily.values()]), missing="drop"), ""
+        return pbo(np.column_stack(excess), missing="drop"), ""
     except DataError as error:
-        return None, str(error)
+        return None, f"no PBO: {error}"
 
 
 def table(trials: Sequence[Trial]) -> pl.DataFrame:
@@ -184,6 +231,7 @@ def _note(found: str, best: Trial, states: Mapping[str, int], verdict: Verdict, 
         "",
         f"Probability of backtest overfitting: {chance}. Deflated Sharpe ratio of the best trial: {verdict.dsr:.3f} "
         f"among {verdict.trials.n} trials of this market. The holdout was not touched.",
+        *([f"Over combinatorial back-tests: {verdict.combinatorial.value:.2f}."] if verdict.combinatorial else []),
         *(f"- {note}" for note in notes),
     ]
     return "\n".join(lines)

@@ -34,7 +34,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.matrix import factor_hashes
-from features.panel import ConfigError
+from features.panel import ConfigError, Float64Array
 from features.store import Store
 from models.base import FitError
 from training import study_record
@@ -42,7 +42,7 @@ from training.config import Config, load
 from training.evaluate.overfitting import sharpe_moments
 from training.ledger import EXPERIMENT, SHARPE, trial_tags
 from training.market import factors_of, require
-from training.objective import Development, Walked, walk, with_spec, with_threads
+from training.objective import Development, Walked, combinatorial_excess, walk, with_spec, with_threads
 from training.process import Process
 from training.study_page import study_page
 from training.tasks import alpha
@@ -69,6 +69,7 @@ class Tuned:
     run_id  of the study's run
     states  complete, pruned, failed -> trials
     pbo     over the complete trials, None where there are too few; dsr of the best trial, NaN where it is not known
+    pbo_combinatorial  over combinatorial back-tests of the best trials, None where config.tune.combinatorial is 0
     notes   what a reader of the numbers must know
     """
 
@@ -81,6 +82,7 @@ class Tuned:
     states: dict[str, int]
     pbo: float | None
     dsr: float
+    pbo_combinatorial: float | None
     notes: tuple[str, ...] = ()
 
 
@@ -264,9 +266,9 @@ class Search:
         spec = self.config.model.spec().space(FixedTrial(best.params))
         chosen = with_spec(self.config, spec).model_copy(update={"name": f"{self.config.name}_tuned"})
         winner = next(trial for trial in trials if trial.number == best.number)
-        verdict = study_record.judge(self.tracking, self.config, winner, chosen, trials)
+        verdict = study_record.judge(self.tracking, self.config, winner, chosen, trials, self._combinatorial)
         pictures, notes = _pictures(self.study)
-        notes += [verdict.note] * bool(verdict.note)
+        notes += verdict.notes
         self.run.text("study.html", study_page(f"{self.config.name}: {self.study.study_name}", pictures, notes))
         name = self.study.study_name
         path = study_record.record(self.run, self.home, name, winner, chosen, trials, verdict, notes)
@@ -280,8 +282,14 @@ class Search:
             states=dict(Counter(trial.state for trial in trials)),
             pbo=verdict.pbo.value if verdict.pbo else None,
             dsr=verdict.dsr,
+            pbo_combinatorial=verdict.combinatorial.value if verdict.combinatorial else None,
             notes=tuple(notes),
         )
+
+    def _combinatorial(self, trial: study_record.Trial) -> Float64Array:
+        self.say(f"trial {trial.number}: combinatorial back-test")
+        config = with_spec(self.config, self.config.model.spec().space(FixedTrial(dict(trial.params))))
+        return combinatorial_excess(config, self.data, self.development)
 
     def records(self) -> list[study_record.Trial]:
         """Every trial that was meant to count, by number."""

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from features.panel import DataError
+from features.panel import DataError, IntArray
 from features.store import Store
 from models.alpha.xgboost import XGBoost
 from tests.training.small_study import small_config, small_home
 from training.config import Config
-from training.objective import Development, Objective, walk, with_spec, with_threads
+from training.labels import Labels
+from training.objective import Development, Objective, combinatorial_excess, walk, with_spec, with_threads
+from training.splits import combinatorial
 from training.tasks import alpha
 from training.tasks.alpha import AlphaData
 
@@ -25,9 +27,20 @@ def config() -> Config:
 
 
 @pytest.fixture(scope="module")
-def data(config: Config, tmp_path_factory: pytest.TempPathFactory) -> AlphaData:
-    home = small_home(tmp_path_factory.mktemp("home"))
-    return alpha.prepare(config, Store(home / "store"), lambda line: None, lambda done, total: None)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(small_home(tmp_path_factory.mktemp("home")) / "store")
+
+
+@pytest.fixture(scope="module")
+def data(config: Config, store: Store) -> AlphaData:
+    return alpha.prepare(config, store, lambda line: None, lambda done, total: None)
+
+
+@pytest.fixture(scope="module")
+def short(store: Store) -> tuple[Config, AlphaData]:
+    """Labels of two sessions: of longer ones the market has too few for groups."""
+    config = small_config(label={"horizon": 2})
+    return config, alpha.prepare(config, store, lambda line: None, lambda done, total: None)
 
 
 def test_the_objective_is_the_mean_less_a_penalty_for_the_spread_of_months() -> None:
@@ -115,3 +128,40 @@ def test_the_fingerprint_is_of_the_sessions_the_labels_and_the_factors(data: Alp
     assert development.fingerprint({"a": "1", "b": "3"}) != known
     development.value[np.isfinite(development.value)] += 1e-15
     assert development.fingerprint(hashes) != known
+
+
+def test_a_combinatorial_back_test_covers_the_development_and_no_more(short: tuple[Config, AlphaData]) -> None:
+    config, data = short
+    development = Development.of(data)
+    excess = combinatorial_excess(config, data, development)
+    span = data.split.development
+    known = np.flatnonzero(np.isfinite(excess))
+    assert [known[0], known[-1]] == [span[0] + 1, span[-1] + 1], "a decision earns from the session after it on"
+    assert len(known) == len(span)
+
+
+def test_what_a_combinatorial_model_learns_from_meets_no_label_that_it_is_tested_on(
+    short: tuple[Config, AlphaData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = short
+    stop, seen = int(data.split.holdout[0]), []
+    fit = alpha.fit_on
+
+    def watched(given: Config, whole: AlphaData, sessions: IntArray, labels: Labels) -> object:
+        seen.append((sessions, labels.exit))
+        return fit(given, whole, sessions, labels)
+
+    monkeypatch.setattr(alpha, "fit_on", watched)
+    combinatorial_excess(config, data, Development.of(data))
+    folds = combinatorial(data.split.development, gap=data.labels.gap, embargo=config.split.embargo).folds
+    assert len(seen) == len(folds) == 28
+    known = data.labels.known_before(stop).exit
+    for (sessions, exits), fold in zip(seen, folds, strict=True):
+        under_test = np.zeros(stop + 1, bool)
+        for t in fold.test:
+            for end in known[t][known[t] >= 0]:
+                under_test[t : end + 1] = True
+        for t in sessions:
+            for end in exits[t][exits[t] >= 0]:
+                assert end < stop
+                assert not under_test[t : end + 1].any()

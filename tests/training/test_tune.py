@@ -255,6 +255,32 @@ def test_overfitting_and_deflation_are_fed_by_the_trials_themselves(
     assert trials_.n == 8 + 1, "complete and pruned ones count, failed ones and the study do not"
 
 
+def test_the_best_trials_are_back_tested_from_both_sides_once(home: Path) -> None:
+    config = small_config(tune={"combinatorial": 3}, label={"horizon": 2})
+    said: list[str] = []
+    found = tune(config, home, trials=8, say=said.append)
+    assert len([line for line in said if line.endswith("combinatorial back-test")]) == 3
+    tracking = Tracking(home)
+    run = tracking.record(found.run_id)
+    assert run.metrics["pbo_combinatorial"] == found.pbo_combinatorial
+    assert run.metrics["pbo_combinatorial/trials"] == 3
+    complete = [t for t in trials(home, found.study) if t.state.name == "COMPLETE"]
+    best = sorted(complete, key=lambda t: -t.value)[:3]
+    kept = [json.loads(tracking.read_text(t.user_attrs["run_id"], "combinatorial_net_excess.json")) for t in best]
+    series = np.array(kept, np.float64).T
+    assert np.isfinite(series).all(axis=1).sum() > 80, "every session of the development is tested"
+    assert found.pbo_combinatorial == pbo(series[np.isfinite(series).all(axis=1)]).value
+    again = tune(config, home, trials=8, say=said.append)
+    assert again.pbo_combinatorial == found.pbo_combinatorial
+    assert len([line for line in said if line.endswith("combinatorial back-test")]) == 3, "and kept"
+
+
+def test_a_history_too_short_for_combinatorial_back_tests_is_told(home: Path) -> None:
+    found = tune(small_config(tune={"combinatorial": 2}), home, trials=2)
+    assert found.pbo_combinatorial is None
+    assert any("need at least 120 sessions" in note for note in found.notes)
+
+
 def test_a_trial_that_cannot_be_fitted_fails_alone(config: Config, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit = XGBoost.fit
 

@@ -34,7 +34,7 @@ from training.evaluate.significance import (
 )
 from training.fills import Entry
 from training.fit import Scorer, fit_scorer
-from training.labels import paper_returns
+from training.labels import Labels, paper_returns
 from training.market import Market, gather, labels_of, warnings
 from training.preprocess import Preprocess
 from training.splits import Fold, Split, walk_forward
@@ -165,6 +165,29 @@ def final(config: Config, data: AlphaData, scratch: Scratch = IN_MEMORY) -> tupl
     return scorer, uncertainty.fit_band(config, data, sessions, len(sessions), scratch), rows
 
 
+def fit_on(
+    config: Config, data: AlphaData, sessions: IntArray, labels: Labels, scratch: Scratch = IN_MEMORY
+) -> tuple[Scorer, int]:
+    """A scorer fitted on the labels of some sessions, and how many they are; the caller answers for what is known."""
+    table = data.matrix
+    rows = np.isin(table.session, sessions)
+    target = table.pick(labels.target)
+    scorer = fit_scorer(
+        config.model.spec(),
+        Preprocess(**config.preprocess.model_dump()),
+        table.values,
+        table.session,
+        target,
+        table.pick(labels.weight),
+        table.columns,
+        labels.gap,
+        config.seed,
+        rows=rows,
+        scratch=scratch,
+    )
+    return scorer, int(np.isfinite(target[rows]).sum())
+
+
 def judge(config: Config, data: AlphaData, score: Float64Array) -> Judgement:
     """Step 9: the scores (T, N) of test sessions against labels, by decile, and as portfolios net of costs."""
     horizon, least, value = config.label.horizon, config.evaluate.min_names, data.labels.value
@@ -261,23 +284,7 @@ def coverage(data: AlphaData) -> Float64Array:
 
 
 def _fit(config: Config, data: AlphaData, sessions: IntArray, first_test: int, scratch: Scratch) -> tuple[Scorer, int]:
-    table, labels = data.matrix, data.labels.known_before(first_test)
-    rows = np.isin(table.session, sessions)
-    target = table.pick(labels.target)
-    scorer = fit_scorer(
-        config.model.spec(),
-        Preprocess(**config.preprocess.model_dump()),
-        table.values,
-        table.session,
-        target,
-        table.pick(labels.weight),
-        table.columns,
-        labels.gap,
-        config.seed,
-        rows=rows,
-        scratch=scratch,
-    )
-    return scorer, int(np.isfinite(target[rows]).sum())
+    return fit_on(config, data, sessions, data.labels.known_before(first_test), scratch)
 
 
 def _values_by_horizon(config: Config, data: AlphaData) -> dict[int, Float64Array]:
