@@ -167,9 +167,8 @@ class Intervals(_Section):
     coverage: float = Field(default=0.9, gt=0, lt=1, description="share of outcomes that the band shall hold")
     calibration: int = Field(default=120, ge=20, description="sessions with complete labels that widen or narrow it")
     rate: float = Field(default=0.05, ge=0, lt=1, description="step of the adaptive level after each session")
-    rounds: int = Field(default=200, ge=1, description="trees a quantile")
-    max_depth: int = Field(default=4, ge=1, description="depth of these trees")
-    learning_rate: float = Field(default=0.05, gt=0, le=1, description="of these trees")
+    trees: int = Field(default=200, ge=1, description="trees a quantile")
+    depth: int = Field(default=4, ge=1, description="of these trees")
 
 
 class Tune(_Section):
@@ -233,10 +232,22 @@ class Config(_Section):
             wrong.append(("label.excess", "an excess over the benchmark needs data.benchmark", "data.benchmark null"))
         if split.mode == "rolling" and split.window < split.train:
             wrong.append(("split.window", "a rolling window must not be shorter than split.train", f"{split.window}"))
+        held_back = self._held_back()
+        if split.train <= held_back:
+            must = f"the first training span must exceed the {held_back} sessions that the bands need for themselves"
+            wrong.append(("split.train", f"{must}: train longer, lower intervals.calibration, or set intervals: null",
+                          f"{split.train}"))  # fmt: skip
         chosen = self.features
         if not (chosen.sets or chosen.families or chosen.names or chosen.expressions):
             wrong.append(("features", "sets, families, names or expressions must name a factor", "none"))
         return wrong
+
+    def _held_back(self) -> int:
+        """Sessions before a test that the trees of its band do not learn from, and as many as two of their outcomes."""
+        if self.intervals is None:
+            return 0
+        reach = self.label.horizon + 1
+        return self.intervals.calibration + self.label.max_exit_delay + 3 * reach + self.split.embargo
 
     def settings(self) -> dict[str, Any]:
         """Every setting, defaults included, as plain data under the keys of the file."""

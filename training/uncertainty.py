@@ -185,9 +185,8 @@ def fit_band(
     spec = QuantileBand(
         lower=tail,
         upper=1 - tail,
-        rounds=settings.rounds,
-        max_depth=settings.max_depth,
-        learning_rate=settings.learning_rate,
+        rounds=settings.trees,
+        max_depth=settings.depth,
     )
     preprocess, sample = standardised(
         Preprocess(**config.preprocess.model_dump()),

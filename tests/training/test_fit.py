@@ -150,20 +150,22 @@ def test_a_scorer_fitted_on_a_file_by_blocks_scores_as_one_fitted_in_memory(kind
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_rows_of_a_fold_are_named_by_a_mask_and_need_not_follow_one_another(rows):
+def test_the_rows_of_a_fold_are_named_by_a_mask_and_need_not_follow_one_another(rows, monkeypatch):
     values, session, y, weight = rows
-    group = np.random.default_rng(1).integers(0, 3, len(y))
+    rng = np.random.default_rng(1)
+    group, regression = rng.integers(0, 3, len(y)), rng.random(len(y))
     fold = (session < 20) | ((session >= 30) & (session < 50))
-    spec, preprocess = Linear(alpha=1.0), Preprocess(kind="zscore", neutralise=("d",), min_coverage=0.0)
-    named = fit_scorer(
-        spec, preprocess, values, session, y, weight, COLUMNS, 2, 1, group=group, regression_weight=weight, rows=fold
-    )
-    cut = [a[fold] for a in (values, session, y, weight)]
-    alone = fit_scorer(spec, preprocess, *cut, COLUMNS, 2, 1, group=group[fold], regression_weight=weight[fold])
+    settings = Linear(alpha=1.0), Preprocess(kind="zscore", neutralise=("d",), min_coverage=0.0)
+    cut = [a[fold] for a in (values, session, y, weight, group, regression)]
+    alone = fit_scorer(*settings, *cut[:4], COLUMNS, 2, 1, group=cut[4], regression_weight=cut[5])
+    wanted = alone.score(values, session, group, regression)
+    monkeypatch.setattr(models.blocks, "BLOCK_BYTES", 16 * 40 * 3)
+    told = {"group": group, "regression_weight": regression, "rows": fold}
+    named = fit_scorer(*settings, values, session, y, weight, COLUMNS, 2, 1, **told)
     assert named.preprocess == alone.preprocess
-    assert np.array_equal(named.score(values, session, group, weight), alone.score(values, session, group, weight))
-    scored = named.score(values, session, group, weight, rows=fold)
-    assert np.array_equal(scored[fold], alone.score(*cut[:2], group[fold], weight[fold]))
+    assert named.score(values, session, group, regression) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    scored = named.score(values, session, group, regression, rows=fold)
+    assert scored[fold] == pytest.approx(wanted[fold], rel=1e-9, abs=1e-12)
     assert np.isnan(scored[~fold]).all()
 
 

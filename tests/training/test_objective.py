@@ -119,6 +119,10 @@ def test_a_spec_becomes_the_params_of_a_config_and_threads_only_shrink(config: C
     assert with_threads(drawn, 8) == drawn
     linear = small_config(model={"kind": "linear", "params": {}})
     assert with_threads(linear, 1) == linear
+    members = ({"kind": "linear"}, {"kind": "xgboost", "params": {"threads": 2, "max_depth": 9}})
+    both = small_config(model={"kind": "ensemble", "params": {"members": members}})
+    assert with_threads(both, 1).model.params["members"][1]["params"] == {"threads": 1, "max_depth": 9}
+    assert with_threads(both, 1).model.spec().fit
 
 
 def test_the_fingerprint_is_of_the_sessions_the_labels_and_the_factors(data: AlphaData) -> None:

@@ -281,6 +281,20 @@ def test_a_history_too_short_for_combinatorial_back_tests_is_told(home: Path) ->
     assert any("need at least 120 sessions" in note for note in found.notes)
 
 
+def test_an_ensemble_is_searched_through_its_members_and_its_best_is_read_back(home: Path) -> None:
+    members = ({"kind": "linear"}, {"kind": "xgboost", "params": {"rounds": 4, "early_stopping": 0, "threads": 1}})
+    config = small_config(model={"kind": "ensemble", "params": {"members": members}})
+    found = tune(config, home, trials=2)
+    assert any(name.endswith("max_depth") for name in found.params)
+    assert any(name.endswith("l1_ratio") for name in found.params)
+    best = load(found.config)
+    (depth,) = [value for name, value in found.params.items() if name.endswith("max_depth")]
+    assert best.model.params["members"][1]["params"]["max_depth"] == depth
+    assert best.model.params["members"][1]["params"]["rounds"] == 4
+    run = Tracking(home).record(Tracking(home).record(found.run_id).tags["best_run"])
+    assert run.tags["trial_hash"] == trial_hash(best)
+
+
 def test_a_trial_that_cannot_be_fitted_fails_alone(config: Config, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit = XGBoost.fit
 

@@ -12,6 +12,7 @@ import pytest
 from features.panel import DataError
 from features.store import Store
 from serving.demo import demo_config
+from training import uncertainty
 from training.config import Config
 from training.evaluate.ic import daily_ic
 from training.tasks import alpha
@@ -96,6 +97,7 @@ def test_a_fold_is_the_same_whatever_happens_from_its_first_test_session_on(
         name: np.where(unknown, rng.normal(size=unknown.shape), getattr(data.labels, name))
         for name in ("value", "total", "target")
     }
+    sigma = np.where(np.arange(len(unknown))[:, None] >= first, rng.uniform(size=unknown.shape), data.sigma)
     values = data.matrix.values.copy()
     future = data.matrix.session >= first
     values[future] = rng.normal(size=(int(future.sum()), values.shape[1]))
@@ -103,11 +105,14 @@ def test_a_fold_is_the_same_whatever_happens_from_its_first_test_session_on(
         data,
         matrix=dataclasses.replace(data.matrix, values=values),
         labels=dataclasses.replace(data.labels, **noise),
+        sigma=sigma,
     )
     one, two = alpha.walk(config, data, fold).scorer, alpha.walk(config, other, fold).scorer
+    bands = [uncertainty.fit_band(config, each, fold.train, first) for each in (data, other)]
     rows = data.matrix.session >= first
     asked = data.matrix.values[rows], data.matrix.session[rows]
     assert np.array_equal(one.score(*asked), two.score(*asked))
+    assert np.array_equal(bands[0].predict(*asked), bands[1].predict(*asked))
 
 
 def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config: Config, data: AlphaData) -> None:
@@ -117,8 +122,8 @@ def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config:
     before = (np.arange(len(data.matrix.sessions)) < first)[:, None]
     delayed = before & (data.labels.exit >= 0) & (rng.random(data.universe.shape) < 0.1)
     exits = np.where(delayed, first, data.labels.exit)
-    late = dataclasses.replace(data.labels, exit=exits)
-    other = dataclasses.replace(late, value=np.where(delayed, rng.normal(size=exits.shape), late.value))
+    late = dataclasses.replace(data.labels, exit=exits, left=exits)
+    other = dataclasses.replace(late, total=np.where(delayed, rng.normal(size=exits.shape), late.total))
     one, two = (alpha.walk(config, dataclasses.replace(data, labels=labels), fold) for labels in (late, other))
     assert np.array_equal(one.score, two.score, equal_nan=True)
     assert one.rows < alpha.walk(config, data, fold).rows
@@ -126,14 +131,14 @@ def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config:
 
 def test_a_label_that_is_known_in_time_does_matter(config: Config, data: AlphaData) -> None:
     fold = data.split.folds[-1]
-    turned = dataclasses.replace(data, labels=dataclasses.replace(data.labels, value=-data.labels.value))
+    turned = dataclasses.replace(data, labels=dataclasses.replace(data.labels, total=-data.labels.total))
     one, two = alpha.walk(config, data, fold).score, alpha.walk(config, turned, fold).score
     at = np.isfinite(one)
     assert np.corrcoef(one[at], two[at])[0, 1] < -0.99
 
 
 def test_the_scorer_that_serves_learns_from_every_label_that_is_known(config: Config, data: AlphaData) -> None:
-    scorer, rows = alpha.final(config, data)
+    scorer, _, rows = alpha.final(config, data)
     assert rows == data.labels.lost["kept"] == (data.labels.exit >= 0).sum()
     assert scorer.columns == data.matrix.columns
     assert rows > alpha.walk(config, data, data.split.sealed).rows
