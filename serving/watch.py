@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Matrix, SessionArray
+from features.scratch import Scratch
 from features.store import Store
 from serving.drift import ANOTHER, SHIFTED, Decay, bin_counts, decay, decile_edges, psi
 from serving.predict import Served, load_served
@@ -27,6 +28,7 @@ from training.records import RunRecord
 from training.tracking import ModelRef, Tracking
 
 _REFERENCE_ROWS: Final = 250_000  # that deciles are taken from: sessions are left out evenly beyond
+_MEMORY: Final = 4e9  # bytes that the matrix may take; a larger one lies in a file
 _LOST: Final = 0.2  # share of a factor's values that must be missing more than then, to be red
 _BAND: Final = 0.03  # distance of an interval's coverage from its target that is accepted (spec 09 §5)
 _CROWD: Final = 0.25  # change of the universe's size that is yellow; twice that is red where names are lost
@@ -112,7 +114,8 @@ def watch(
     tracking = Tracking(home)
     record = tracking.record(served.ref.run_id)
     config = served.manifest.config
-    market = gather(config, served.store, config.data.start, None, progress=progress)
+    scratch = Scratch(_MEMORY, home / "scratch")
+    market = gather(config, served.store, config.data.start, None, progress=progress, scratch=scratch)
     found = _watch(served, record, market, window)
     with tracking.start("watch", model, {"watched_run": served.ref.run_id, "model": model}) as run:
         run.params({"window": window, "last_session": str(found.present[-1]), "reference": _span(found.reference)})

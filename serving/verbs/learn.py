@@ -43,9 +43,9 @@ def train(
     from training.run import train as train_run
 
     settings = load(config, overrides or [])
-    budget = {} if memory is None else {"memory": memory_bytes(memory)}
+    budget = None if memory is None else memory_bytes(memory)
     with show.progress("sessions built") as moved:
-        result = train_run(settings, home, show.line, moved, **budget)
+        result = train_run(settings, home, show.line, moved, memory=budget)
     show.trained(result, home)
 
 

@@ -385,3 +385,34 @@ def test_in_a_shell_a_refusal_is_one_message_on_stderr_and_its_exit_code(tmp_pat
         assert (ran.returncode, ran.stdout) == (code, "")
         assert re.match(r"error: .+: .+; found .+\.", ran.stderr), ran.stderr
         assert "Traceback" not in ran.stderr
+
+
+# ---- what serving is asked for and cannot give: exit code 1 for the question, 2 for the data ------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "must", "found"),
+    [
+        (
+            ("predict", "--from", "2021-09-24", "--to", "2021-09-17"),
+            1,
+            "a range must not end before it starts",
+            "2021-09-24 after 2021-09-17",
+        ),
+        (("predict", "--from", "2021-09-18", "--to", "2021-09-20"), 1, "a range must hold a session", "days without"),
+        (("predict", "--from", "2021-09-17", "--to", "2031-09-17"), 2, "bars/CS must hold that session", "sessions"),
+        (("predict", "--diff", "2021-09-17", "2021-09-17"), 1, "it must be given two sessions", "2021-09-17 twice"),
+        (("predict", "--diff", "2021-09-17", "2021-09-18"), 1, "asof must be a session", "a day without trading"),
+        (("watch", "--window", "5000"), 2, "the training must have sessions before the window", "none before"),
+    ],
+    ids=["backwards", "holidays", "no-bars-yet", "one-session", "no-session", "no-reference"],
+)
+def test_a_question_that_serving_cannot_answer_is_refused(
+    daybar: Daybar, demo_home: Path, arguments, code: int, must: str, found: str
+) -> None:
+    verb, *options = arguments
+    answer = daybar(verb, "alpha_linear_5d@champion", *options, "--home", demo_home)
+    said = answer.refusal()
+    assert answer.code == code
+    assert said["must"] == must
+    assert said["found"].startswith(found)
