@@ -130,7 +130,7 @@ class Preprocess(_Section):
 class Model(_Section):
     """Which learner, with which settings; settings left out take the defaults of its spec."""
 
-    kind: Literal["xgboost", "lightgbm", "linear"]
+    kind: Literal["xgboost", "lightgbm", "linear", "ensemble"]
     params: dict[str, Any] = Field(default={}, description="settings of the learner's spec")
 
     @field_validator("params", mode="after")

@@ -171,11 +171,16 @@ def with_spec(config: Config, spec: AlphaSpec) -> Config:
 
 
 def with_threads(config: Config, threads: int) -> Config:
-    """The config with its model on at most so many threads; kinds without such a setting stay as they are."""
-    params = config.model.params
-    return (
-        _with_params(config, {**params, "threads": min(params["threads"], threads)}) if "threads" in params else config
-    )
+    """The config with its model, and the members of an ensemble, on at most so many threads."""
+    return _with_params(config, {name: _limited(name, value, threads) for name, value in config.model.params.items()})
+
+
+def _limited(name: str, value: Any, threads: int) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {inner: _limited(inner, one, threads) for inner, one in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_limited("", one, threads) for one in value)
+    return min(value, threads) if name == "threads" else value
 
 
 def _with_params(config: Config, params: Mapping[str, Any]) -> Config:
