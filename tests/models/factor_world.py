@@ -27,14 +27,23 @@ def ranks(x: np.ndarray) -> np.ndarray:
 
 
 def make_world(
-    seed: int, assets: int, sessions: int, train: int, ic: float, interaction: float = 0.0, noise: bool = False
+    seed: int,
+    assets: int,
+    sessions: int,
+    train: int,
+    ic: float,
+    interaction: float = 0.0,
+    noise: bool = False,
+    until: int | None = None,
 ) -> World:
+    """Noise alone if asked for, and from the session `until` on; what comes before it does not depend on it."""
     rng = np.random.default_rng(seed)
     shocks = rng.standard_normal((sessions, assets, len(COLUMNS)))
     shocks[1:] *= np.sqrt(1 - 0.9**2)
     x = lfilter([1.0], [1.0, -0.9], shocks, axis=0)
     signal = x[..., 0] + x[..., 1] + interaction * x[..., 2] * x[..., 3]
-    strength = 0.0 if noise else ic
+    strength = np.full((sessions, 1), 0.0 if noise else ic)
+    strength[until if until is not None else sessions :] = 0.0
     ret = strength * signal / signal.std() + np.sqrt(1 - strength**2) * rng.standard_normal((sessions, assets))
     X, y = (ranks(x) - 0.5).astype(np.float32), ndtri(ranks(ret))
     later = slice(train + GAP, sessions)

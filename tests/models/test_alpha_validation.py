@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from models.alpha.validation import DailyRankIC, latest_sessions
+from models.alpha.validation import DailyRankIC, expanding_folds, latest_sessions
 from models.base import FitError, Sample
 
 
@@ -37,6 +37,24 @@ def test_no_label_of_the_earlier_part_reaches_the_later_part(steps, gap, share):
 def test_a_span_too_short_to_hold_out_sessions_is_refused():
     with pytest.raises(FitError, match="2 sessions must remain"):
         latest_sessions(sample_on(np.repeat(np.arange(8), 3), gap=5), 0.15)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.integers(1, 4), min_size=70, max_size=90), gap=st.integers(0, 10), folds=st.integers(1, 4))
+def test_inner_folds_meet_no_label_of_the_past_and_together_hold_all_but_the_first_stretch(steps, gap, folds):
+    sample = sample_on(np.repeat(np.cumsum(steps), 2), gap)
+    parts = expanding_folds(sample, folds)
+    present = np.unique(sample.session)
+    for earlier, later in parts:
+        assert earlier.session.min() == present[0]
+        assert earlier.session.max() + gap < later.session.min()
+        between = present[(present > earlier.session.max()) & (present < later.session.min())]
+        assert (between >= later.session.min() - gap).all()
+    held = np.concatenate([later.session for _, later in parts])
+    assert np.array_equal(held, sample.session[-len(held) :])
+    lengths = [later.sessions for _, later in parts]
+    assert max(lengths) - min(lengths) <= 1
+    assert abs(len(present) - sum(lengths) - lengths[0]) <= 1
 
 
 def test_daily_rank_ic_is_the_mean_of_spearman_correlations_with_ties():

@@ -9,7 +9,7 @@ import pytest
 import xgboost as xgb
 from factor_world import make_world, scored
 
-from models.alpha.validation import latest_sessions
+from models.alpha.validation import DailyRankIC, latest_sessions
 from models.alpha.xgboost import XGBoost
 from models.base import FitError
 
@@ -87,5 +87,76 @@ def test_a_column_told_to_rise_never_falls(sample):
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a GPU")
 def test_a_gpu_that_is_not_there_is_an_error_and_not_a_slow_fit(sample):
-    with pytest.raises(FitError):
+    with pytest.raises(FitError, match="the device cuda must be there"):
         replace(SPEC, device="cuda").fit(sample, seed=1)
+
+
+@pytest.mark.parametrize("objective", ["pairwise", "ndcg"])
+def test_ranks_learn_from_the_order_of_labels_within_a_session_alone(sample, objective):
+    spec = replace(SPEC, objective=objective, rounds=30)
+    moved = replace(sample, y=np.exp(sample.y) + sample.session)
+    assert np.array_equal(scored(spec.fit(moved, seed=1), sample), scored(spec.fit(sample, seed=1), sample))
+
+
+@pytest.mark.parametrize("objective", ["pairwise", "ndcg"])
+def test_ranks_weigh_a_session_by_the_sum_of_its_rows(sample, objective):
+    spec = replace(SPEC, objective=objective, rounds=30)
+    rng = np.random.default_rng(0)
+    flat = np.where(sample.session % 3 == 0, 0.25, 1.0)
+    uneven = flat * np.tile(rng.permutation(np.repeat([0.5, 1.5], 20)), sample.sessions)
+    as_flat, as_uneven = (scored(spec.fit(replace(sample, weight=w), seed=1), sample) for w in (flat, uneven))
+    assert np.array_equal(as_flat, as_uneven)
+    assert not np.array_equal(as_flat, scored(spec.fit(sample, seed=1), sample))
+
+
+@pytest.mark.parametrize("objective", ["pairwise", "ndcg"])
+def test_ranks_stop_at_the_best_daily_rank_ic(sample, objective):
+    spec = replace(SPEC, objective=objective, seeds=1)
+    fitted = spec.fit(sample, seed=1)
+    [best], [told] = fitted.effective["best_iteration"], fitted.effective["best_score"]
+    earlier, later = latest_sessions(sample, spec.valid_share)
+    rank_ic = DailyRankIC(later)
+    assert fitted.effective["stopped_by"] == "rank_ic"
+    assert rank_ic(scored(fitted, later)) == pytest.approx(told, abs=1e-6)
+    for rounds in {1, best, best + 2, best + 20} - {0}:
+        other = replace(spec, rounds=rounds, early_stopping=0).fit(earlier, seed=1)
+        assert rank_ic(scored(other, later)) <= told + 1e-6
+
+
+@pytest.mark.parametrize("wrong", [{"objective": "map"}, {"bins": 1}, {"pairs": 0}, {"seeds": 0}])
+def test_settings_outside_their_range_are_refused(wrong):
+    with pytest.raises(FitError, match="must be"):
+        replace(SPEC, **wrong)
+
+
+def test_the_settings_of_ranks_reach_xgboost(sample):
+    told = replace(SPEC, objective="ndcg", pairs=7, rounds=5).fit(sample, seed=1).boosters[0].save_config()
+    param = json.loads(told)["learner"]["objective"]["lambdarank_param"]
+    assert (param["lambdarank_pair_method"], param["lambdarank_num_pair_per_sample"]) == ("topk", "7")
+    assert param["ndcg_exp_gain"] == "0"
+
+
+def test_the_score_is_the_mean_over_boosters_that_differ(fitted, sample):
+    three = replace(SPEC, seeds=3).fit(sample, seed=1)
+    each = [b.predict(xgb.DMatrix(sample.X)) for b in three.boosters]
+    assert np.allclose(np.mean(each, axis=0), scored(three, sample), rtol=0, atol=1e-7)
+    assert np.array_equal(each[0], scored(fitted, sample))  # the first is the one of a single seed
+    assert not np.array_equal(each[1], each[2])
+    assert three.effective["seed"][0] == 1
+    assert len(set(three.effective["seed"])) == 3
+
+
+def test_the_search_of_ranks_is_on_their_scale():
+    class High:
+        def suggest_float(self, name, low, high, *, step=None, log=False):
+            return high
+
+        suggest_int = suggest_float
+
+    assert SPEC.space(High()).min_child_weight == 1000.0
+    assert replace(SPEC, objective="ndcg").space(High()).min_child_weight == 100.0
+
+
+def test_a_value_that_xgboost_refuses_is_an_error(sample):
+    with pytest.raises(FitError, match=r"must accept every setting.*'x'"):
+        replace(SPEC, extra={"grow_policy": "x"}).fit(sample, seed=1)
