@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from features.panel import DataError
 from features.store import Store
 from training.config import Config
+from training.page import HEADLINE
 from training.run import Trained, train
 from training.tracking import Tracking
 
-# What hangs on the runs that were there before, not on settings and data.
-_OF_THE_LEDGER = "ledger/"
+_LEDGER = "ledger/"  # what hangs on the runs that were there before, not on settings and data
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,12 @@ def replay(
         say("data: " + ", ".join(f"{table} version {version}" for table, version in versions.items()))
         store = Store(home / config.data.store).copy_as_of(Path(scratch) / "store", versions)
         trained = train(config, home, say, progress, store=store, replay_of=run_id)
-    now = tracking.record(trained.run_id).metrics
-    then = {k: v for k, v in record.metrics.items() if not k.startswith(_OF_THE_LEDGER)}
-    both = {k: (v, now.get(k, math.nan)) for k, v in then.items()}
-    both |= {k: (math.nan, v) for k, v in now.items() if k not in record.metrics and not k.startswith(_OF_THE_LEDGER)}
+    then, now = _own(record.metrics), _own(tracking.record(trained.run_id).metrics)
+    both = {k: (then.get(k, math.nan), now.get(k, math.nan)) for k in sorted(then.keys() | now.keys())}
     return Replayed(trained, len(both), {k: pair for k, pair in both.items() if pair[0] != pair[1]})
+
+
+def _own(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The numbers that settings and data make, without the ledger's and the short names of these."""
+    short = {name for _, key, _, name in HEADLINE if key.startswith(_LEDGER)}
+    return {k: v for k, v in metrics.items() if not k.startswith(_LEDGER) and k not in short}

@@ -1,7 +1,7 @@
 """How far a score can be trusted: the return that it promises, and the band that shall hold the outcome.
 
 mu_hat    IC x sigma x z(score) (Grinold): what the score has been worth lately, times the asset's own volatility
-lo, hi    quantile trees on outcome / sigma, widened or narrowed by what came after them (conformal, adaptive)
+lo, hi    quantile trees on outcome / sigma, widened or narrowed by what came after them (training/band.py)
 Both use outcomes that were known on the session alone. What a later session needs is kept beside the scorer.
 Source    09 §4, §5
 """
@@ -16,50 +16,16 @@ from typing import Final, Self
 
 import numpy as np
 
-from features.panel import BoolArray, DataError, Float32Array, Float64Array, IntArray
-from features.scratch import IN_MEMORY, Scratch
-from models.alpha.intervals import FittedBand, QuantileBand
+from features.panel import BoolArray, DataError, Float64Array
+from features.sessions import Calendar
+from training.band import Band, bands, known_from, quantiles, reach
 from training.config import Config
 from training.evaluate.ic import daily_ic
-from training.evaluate.intervals import (
-    IC_SESSIONS,
-    Bands,
-    adaptive_bands,
-    mu_hat,
-    rolling_coverage,
-    share_within,
-    shrunk_ic,
-)
-from training.fit import standardised
+from training.evaluate.intervals import IC_SESSIONS, mu_hat, rolling_coverage, share_within, shrunk_ic
+from training.excess import BETA_WINDOW
 from training.market import Market
-from training.preprocess import FittedPreprocess, Preprocess
 
-BAND_ROWS: Final = 250_000
 _FILE: Final = "outlook.json"
-
-
-@dataclass(frozen=True)
-class Band:
-    """Quantiles of the outcome over its sigma, from raw factor values."""
-
-    preprocess: FittedPreprocess
-    model: FittedBand
-
-    def predict(self, values: Float32Array, session: IntArray) -> Float64Array:
-        """Lower and upper quantile (M, 2) of raw factor values (M, K); the rows of a session are its whole universe."""
-        return self.model.predict(self.preprocess.transform(values, session))
-
-    def save(self, folder: Path) -> None:
-        """Write band.json and the trees' own files."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "band.json").write_text(json.dumps(self.preprocess.to_dict(), indent=1), encoding="utf-8")
-        self.model.save(folder / "model")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read back what `save` wrote."""
-        told = json.loads((folder / "band.json").read_text(encoding="utf-8"))
-        return cls(FittedPreprocess.from_dict(told), FittedBand.load(folder / "model"))
 
 
 @dataclass(frozen=True)
@@ -158,109 +124,6 @@ class Record:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def reach(config: Config) -> int:
-    """Sessions before the first one with a band that its trees must not have learnt from, since they calibrate it."""
-    if config.intervals is None:
-        return 0
-    return config.intervals.calibration + 1 + config.label.horizon + config.label.max_exit_delay
-
-
-def fit_band(
-    config: Config, market: Market, sessions: IntArray, first: int, scratch: Scratch = IN_MEMORY
-) -> Band | None:
-    """Quantile trees on those of `sessions` whose outcomes were known `reach` before `first`; None without intervals.
-
-    They learn from every `horizon`-th session, whose outcomes do not overlap, and from more distant ones where these
-    are more than BAND_ROWS: quantile trees sort all rows for every tree, and two ends need no more.
-    """
-    settings, table = config.intervals, market.matrix
-    if settings is None:
-        return None
-    start = first - reach(config)
-    labels = market.labels.known_before(start)
-    learnt = sessions[sessions < start - labels.gap - config.split.embargo]
-    a_session = len(table.session) / len(table.sessions)
-    learnt = learnt[:: max(config.label.horizon, math.ceil(len(learnt) * a_session / BAND_ROWS))]
-    tail = (1 - settings.coverage) / 2
-    spec = QuantileBand(
-        lower=tail,
-        upper=1 - tail,
-        rounds=settings.trees,
-        max_depth=settings.depth,
-    )
-    preprocess, sample = standardised(
-        Preprocess(**config.preprocess.model_dump()),
-        table.values,
-        table.session,
-        table.pick(labels.value / market.sigma),
-        table.pick(labels.weight),
-        table.columns,
-        labels.gap,
-        rows=np.isin(table.session, learnt),
-        scratch=scratch,
-    )
-    return Band(preprocess, spec.fit(sample, config.seed))
-
-
-def quantiles(band: Band, market: Market, start: int, stop: int) -> tuple[Float64Array, Float64Array]:
-    """Lower and upper quantile of outcome / sigma on sessions start ... stop - 1, (T, N) each, NaN elsewhere."""
-    table = market.matrix
-    rows = slice(*np.searchsorted(table.session, [start, stop]).tolist())
-    found = np.full((len(table.session), 2), np.nan)
-    found[rows] = band.predict(table.values[rows], table.session[rows])
-    return table.unstack(found[:, 0]), table.unstack(found[:, 1])
-
-
-def settled(config: Config, market: Market) -> IntArray:
-    """Row from which it is known what became of a position, (T, N): its exit, or that it has none; -1: no position.
-
-    One that waits to be sold settles at the latest when a label would be given up, so that a session cut off at t
-    and the same session seen from later agree on what was complete at t.
-    """
-    labels = market.labels
-    held = market.universe & labels.entry_ok
-    given_up = np.arange(len(labels.exit))[:, None] + labels.gap + config.label.max_exit_delay
-    return np.where(labels.exit >= 0, labels.exit, np.where(held, given_up, -1))
-
-
-def bands(
-    config: Config,
-    market: Market,
-    lower: Float64Array,
-    upper: Float64Array,
-    first: int,
-    stop: int,
-    level: float | None = None,
-    margin: Float64Array | None = None,
-) -> Bands:
-    """The raw quantiles adapted to what was known on each of the sessions first ... stop - 1; in units of sigma.
-
-    level, margin  those that earlier sessions have led to, as `adaptive_bands` takes them
-    """
-    settings = config.intervals
-    if settings is None:
-        raise DataError("bands", "the config must ask for intervals", "intervals: null")
-    return adaptive_bands(
-        lower,
-        upper,
-        market.labels.value / market.sigma,
-        settled(config, market),
-        first=first,
-        stop=stop,
-        coverage=settings.coverage,
-        calibration=settings.calibration,
-        rate=settings.rate,
-        level=level,
-        margin=margin,
-    )
-
-
-def known_from(config: Config, market: Market) -> IntArray:
-    """Row from which on the outcomes of a session are all known, (T,); beyond all rows where it has none."""
-    latest = settled(config, market).max(axis=1, initial=-1)
-    return np.where((market.labels.exit >= 0).any(axis=1), latest, np.iinfo(np.int64).max)
-
-
 def expected(
     config: Config,
     market: Market,
@@ -292,3 +155,41 @@ def record(config: Config, market: Market, score: Float64Array, level: float | N
     days, last = market.matrix.sessions, len(market.matrix.sessions) - 1
     told = np.flatnonzero(np.isfinite(ic) & (known_from(config, market) <= last))[-IC_SESSIONS:]
     return Record(str(days[last]), level, {str(days[t]): float(ic[t]) for t in told})
+
+
+def history(config: Config, kept: Record, calendar: Calendar, session: np.datetime64) -> np.datetime64:
+    """The first session whose factors and quotes the outlook of `session` asks for."""
+    begin = min(session, np.datetime64(kept.trained_to, "D"))
+    settles = 1 + config.label.horizon + config.label.max_exit_delay
+    ahead = max(reach(config), settles) + (BETA_WINDOW if config.label.excess == "beta" else 0)
+    at = int(np.searchsorted(calendar.sessions, begin))
+    earliest: np.datetime64 = calendar.sessions[max(at - ahead, 0)]
+    return earliest
+
+
+def carry_on(
+    config: Config, kept: Record, market: Market, score: Float64Array, band: Band | None, first: int
+) -> Outlook:
+    """What the scores (T, N) of a fitted scorer promise from row `first` on, with what has been learnt since its fit.
+
+    market  the sessions from `history` on; score  of all its sessions: those after the fit tell how it does
+    """
+    days, stop = market.matrix.sessions, len(market.matrix.sessions)
+    fresh = int(np.searchsorted(days, np.datetime64(kept.trained_to, "D"), side="right"))
+    since = daily_ic(score, market.labels.value, min_names=config.evaluate.min_names)
+    ic = np.array([kept.ic.get(str(day), math.nan) for day in days])
+    ic[fresh:] = since[fresh:]
+    before = np.array([one for day, one in kept.ic.items() if np.datetime64(day) < days[0]])
+    mu = expected(config, market, score, first, ic, before)
+    lo, hi = np.full(score.shape, np.nan), np.full(score.shape, np.nan)
+    if band is None:
+        return outlook(mu, lo, hi, market.labels.value, None)
+    lower, upper = quantiles(band, market, 0, stop)
+    # Sessions that the fit has seen have no misses to learn from, each stands alone; those after it are one walk.
+    spans = [(t, t + 1, None) for t in range(first, min(fresh, stop))] + [(fresh, stop, kept.level)] * (fresh < stop)
+    level = kept.level
+    for begin, end, at in spans:
+        found = bands(config, market, lower, upper, begin, end, at)
+        span, level = slice(begin, end), found.next_level
+        lo[span], hi[span] = found.lo[span] * market.sigma[span], found.hi[span] * market.sigma[span]
+    return outlook(mu, lo, hi, market.labels.value, level)

@@ -17,7 +17,7 @@ import numpy as np
 from features.panel import DataError, Float64Array, IntArray
 from features.scratch import IN_MEMORY, Scratch
 from features.store import Store
-from training import uncertainty
+from training.band import Band, fit_band, quantiles, reach
 from training.config import Config
 from training.evaluate.costs import Costs
 from training.evaluate.evidence import Judged
@@ -38,7 +38,6 @@ from training.labels import Labels, paper_returns
 from training.market import Market, gather, labels_of, warnings
 from training.preprocess import Preprocess
 from training.splits import Fold, Split, walk_forward
-from training.uncertainty import Band
 
 _DECAY = (1, 5, 10, 20)
 
@@ -148,10 +147,10 @@ def walk(
     score = np.full(len(table.session), np.nan)
     score[tested] = scorer.score(table.values[tested], table.session[tested])
     scored = Scored(fold, scorer, table.unstack(score), rows)
-    band = uncertainty.fit_band(config, data, fold.train, first, scratch) if with_band else None
+    band = fit_band(config, data, fold.train, first, scratch) if with_band else None
     if band is None:
         return scored
-    lower, upper = uncertainty.quantiles(band, data, first - uncertainty.reach(config), stop)
+    lower, upper = quantiles(band, data, first - reach(config), stop)
     return replace(scored, lower=lower, upper=upper)
 
 
@@ -162,7 +161,7 @@ def final(config: Config, data: AlphaData, scratch: Scratch = IN_MEMORY) -> tupl
     """
     sessions = np.arange(len(data.matrix.sessions))
     scorer, rows = _fit(config, data, sessions, len(sessions), scratch)
-    return scorer, uncertainty.fit_band(config, data, sessions, len(sessions), scratch), rows
+    return scorer, fit_band(config, data, sessions, len(sessions), scratch), rows
 
 
 def fit_on(

@@ -12,7 +12,7 @@ import pytest
 from features.panel import DataError
 from features.store import Store
 from serving.demo import demo_config
-from training import uncertainty
+from training.band import fit_band
 from training.config import Config
 from training.evaluate.ic import daily_ic
 from training.tasks import alpha
@@ -108,7 +108,7 @@ def test_a_fold_is_the_same_whatever_happens_from_its_first_test_session_on(
         sigma=sigma,
     )
     one, two = alpha.walk(config, data, fold).scorer, alpha.walk(config, other, fold).scorer
-    bands = [uncertainty.fit_band(config, each, fold.train, first) for each in (data, other)]
+    bands = [fit_band(config, each, fold.train, first) for each in (data, other)]
     rows = data.matrix.session >= first
     asked = data.matrix.values[rows], data.matrix.session[rows]
     assert np.array_equal(one.score(*asked), two.score(*asked))
