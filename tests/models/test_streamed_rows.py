@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import lightgbm as lgb
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from models.alpha.quantile_matrix import quantile_matrix
 from models.alpha.row_sequence import RowSequence, row_sequence
 from models.alpha.xgboost import XGBoost
 from models.base import FitError, Sample, require_finite
-from tests.models.test_blocks import mapped
+from tests.models.test_blocks import mapped, resident_of_files
 
 M, K, SESSIONS, HELD = 12_000, 6, 40, 9_000
 PARAMS = {"max_depth": 4, "max_bin": 64, "nthread": 1, "subsample": 0.7, "seed": 3, "verbosity": 0}
@@ -97,6 +99,17 @@ def test_lightgbm_grows_the_same_trees_from_a_file(rows):
     assert row_sequence(X) is X
     assert isinstance(row_sequence(mapped(X)), RowSequence)
     assert text(X) == text(mapped(X))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells of a process")
+def test_rows_that_lightgbm_draws_do_not_fill_memory_with_their_neighbours():
+    file = mapped(np.zeros((1_000_000, 16), dtype=np.float32))
+    before, sequence = resident_of_files(), row_sequence(file)
+    held = 0
+    for i in range(0, len(file), 100):
+        sequence[i]
+        held = max(held, resident_of_files() - before) if i % 50_000 == 0 else held
+    assert held < 32 << 20  # of 64
 
 
 @pytest.mark.parametrize(
