@@ -19,8 +19,12 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 STYLES = "[cs_f_beta_250, cs_turnover20, cs_f_roc_250, cs_f_roc_60, cs_f_roc_20, cs_f_std_60]"
 DEMO = ("data.start=2021-08-02", "split.train=400", f"preprocess.neutralise={STYLES}")
 SMALL = (
-    *("split.train=120", "split.test=30", "intervals.calibration=20"),
-    *("evaluate.min_names=20", "evaluate.top_k=10", "preprocess.neutralise=[]"),
+    "split.train=120",
+    "split.test=30",
+    "intervals.calibration=20",
+    "evaluate.min_names=20",
+    "evaluate.top_k=10",
+    "preprocess.neutralise=[]",
 )
 
 

@@ -212,10 +212,11 @@ def test_an_asset_without_reference_has_a_row_while_it_had_a_bar_lately(
 ) -> None:
     day = dt.date(2021, 9, 17)
     poorer = Store(tmp_path / "poorer")
-    names = store.instruments("CS")["order_book_id"].to_list()
-    gone, lately, here = names[5], names[6], names[7]
+    old = (pl.col("listed_date") < dt.date(2020, 6, 1)) & pl.col("de_listed_date").is_null()
+    gone, lately, here, unseen = store.instruments("CS").filter(old)["order_book_id"][5:9]
     lost = (pl.col("order_book_id") == gone) & (pl.col("date") > dt.date(2020, 9, 1))
     lost |= (pl.col("order_book_id") == lately) & (pl.col("date") > dt.date(2020, 9, 30))
+    lost |= (pl.col("order_book_id") == unseen) & (pl.col("date") <= day)
     for table in ("bars/CS", "bars/INDX"):
         poorer.upsert(table, store.scan(table).filter(~lost).collect())
     kept = ~pl.col("order_book_id").is_in([gone, lately, here])
@@ -227,6 +228,7 @@ def test_an_asset_without_reference_has_a_row_while_it_had_a_bar_lately(
     assert dt.date(2020, 9, 1) < began <= dt.date(2020, 9, 30)
     reasons = dict(predict(demo_home, poorer, LINEAR, day).frame.select("asset", "reason").rows())
     assert gone not in reasons
+    assert unseen not in reasons, "listed by the reference, but its first bar is still to come"
     assert reasons[lately] == "not traded on the session"
     assert reasons[here] == "not listed on the session"
 

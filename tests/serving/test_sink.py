@@ -98,6 +98,14 @@ def test_an_asset_that_is_no_longer_scored_keeps_a_row_without_a_score(store: St
     assert reasons(store) == {"a": None, "b": None}
 
 
+def test_a_reason_of_an_asset_that_is_no_longer_among_them_is_withdrawn_too(store: Store, tmp_path: Path) -> None:
+    given = prediction({"a": 0.3, "b": None})
+    told = pl.when(pl.col("asset") == "b").then(pl.lit("not traded on the session"))
+    give(store, replace(given, frame=given.frame.with_columns(reason=told)), tmp_path)
+    give(store, prediction({"a": 0.3}), tmp_path)
+    assert reasons(store) == {"a": None, "b": WITHDRAWN}
+
+
 def test_a_calendar_that_moves_the_next_session_leaves_one_score_an_asset(store: Store, tmp_path: Path) -> None:
     give(store, prediction({"a": 0.3}), tmp_path)
     give(store, prediction({"a": 0.3}, effective=WEDNESDAY), tmp_path)

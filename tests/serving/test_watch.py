@@ -217,6 +217,9 @@ def test_without_live_labels_that_is_said(daybar: Daybar, own_home: Path) -> Non
     code, out, err = daybar("watch", "alpha_linear_5d@champion", "--home", own_home)
     assert (code, err) == (0, "")
     assert "no session that it has not learnt from has a known label yet" in out
+    seen = watch(own_home, None, "alpha_linear_5d@champion")
+    assert (seen.decay.n, seen.recomputed, len(seen.live)) == (0, 0, 0)
+    assert seen.reference[-1] < seen.present[0], "the window is no part of what it is compared with"
 
 
 def test_a_window_as_long_as_the_history_leaves_no_reference(own_home: Path) -> None:
