@@ -9,11 +9,17 @@ import pytest
 import xgboost as xgb
 from factor_world import make_world, scored
 
+from models.alpha.ranking import relevance
 from models.alpha.validation import DailyRankIC, latest_sessions
 from models.alpha.xgboost import XGBoost
 from models.base import FitError
 
 SPEC = XGBoost(min_child_weight=20.0, learning_rate=0.1, threads=1)
+
+PARAMS = (
+    *("objective", "max_depth", "learning_rate", "min_child_weight", "subsample", "colsample_bytree", "reg_lambda"),
+    *("nthread", "lambdarank_pair_method", "lambdarank_num_pair_per_sample", "ndcg_exp_gain", "tree_method"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +166,14 @@ def test_the_search_of_ranks_is_on_their_scale():
 def test_a_value_that_xgboost_refuses_is_an_error(sample):
     with pytest.raises(FitError, match=r"must accept every setting.*'x'"):
         replace(SPEC, extra={"grow_policy": "x"}).fit(sample, seed=1)
+
+
+def test_sessions_of_any_size_that_weigh_the_same_are_ranked_as_xgboost_does_without_weights(sample):
+    kept = (sample.session % 2 == 0) | (np.arange(len(sample.y)) % 4 == 0)  # 40 and 10 rows in turn
+    some = sample.rows(kept)
+    some = replace(some, weight=1 / np.bincount(some.session)[some.session])
+    fitted = replace(SPEC, objective="ndcg", early_stopping=0, rounds=20).fit(some, seed=1)
+    told = {k: v for k, v in fitted.effective.items() if k in PARAMS}
+    rows = xgb.QuantileDMatrix(some.X, relevance(some.y, some.session, 10), qid=some.session, nthread=1)
+    plain = xgb.train({**told, "seed": 1}, rows, 20).predict(xgb.DMatrix(some.X))
+    assert np.allclose(scored(fitted, some), plain, rtol=0, atol=1e-6)
