@@ -100,7 +100,7 @@ def watched(seen: Watch) -> None:
     found = seen.decay
     if found.n:
         band = f"promised {found.promised:+.4f}, band {found.lo:+.4f} to {found.hi:+.4f}, CUSUM {found.cusum:.1f}"
-        line(f"RankIC since the training: {found.mean:+.4f} over {found.n} sessions, {band}")
+        line(f"RankIC of the last {found.n} sessions with a label, out of sample: {found.mean:+.4f}, {band}")
         line(f"scores: {seen.recomputed} of {len(seen.live)} sessions had none in the store and were scored now")
     else:
         line("RankIC since the training: no session that it has not learnt from has a known label yet")
