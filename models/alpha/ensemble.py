@@ -40,7 +40,7 @@ class Ensemble:
 
     kind: ClassVar[str] = "ensemble"
 
-    members: tuple[Mapping[str, Any], ...] = field(default_factory=_three)
+    members: Sequence[Mapping[str, Any]] = field(default_factory=_three)
     blend: Literal["mean_rank", "stack"] = "mean_rank"
     folds: int = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, Self
@@ -26,7 +26,7 @@ class Linear:
     """Settings of a weighted linear regression with a penalty.
 
     alpha     strength on the scale of the number of rows N·T: Σ w (y - b - Xβ)² + alpha·(1 - l1_ratio)·|β|²
-              + 2·alpha·l1_ratio·|β|₁ is minimised, weights having mean 1; of a tuple, the one with the best daily
+              + 2·alpha·l1_ratio·|β|₁ is minimised, weights having mean 1; of several, the one with the best daily
               rank IC on the last `valid_share` of the sessions is taken, and the model refitted with it on all rows
     l1_ratio  0 is ridge, more is elastic net
     Source    09 §4; Hoerl & Kennard (1970), Zou & Hastie (2005)
@@ -34,12 +34,14 @@ class Linear:
 
     kind: ClassVar[str] = "linear"
 
-    alpha: float | tuple[float, ...] = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+    alpha: float | Sequence[float] = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
     l1_ratio: float = 0.0
     valid_share: float = 0.15
     max_iter: int = 10_000
 
     def __post_init__(self) -> None:
+        if isinstance(self.alpha, Sequence):
+            object.__setattr__(self, "alpha", tuple(self.alpha))
         positive = bool(self._alphas()) and min(self._alphas()) > 0
         if not positive or not 0 <= self.l1_ratio <= 1 or not 0 < self.valid_share < 1:
             raise FitError(
@@ -49,7 +51,7 @@ class Linear:
             )
 
     def _alphas(self) -> tuple[float, ...]:
-        return self.alpha if isinstance(self.alpha, tuple) else (float(self.alpha),)
+        return tuple(self.alpha) if isinstance(self.alpha, Sequence) else (float(self.alpha),)
 
     def fit(self, sample: Sample, seed: int) -> FittedLinear:
         """Solve the regression; `seed` changes nothing, since nothing is drawn."""
@@ -160,10 +162,8 @@ class FittedLinear:
     def load(cls, folder: Path) -> Self:
         """Read back what `save` wrote."""
         told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        alpha = told["spec"]["alpha"]
-        spec = Linear(**{**told["spec"], "alpha": tuple(alpha) if isinstance(alpha, list) else alpha})
         return cls(
-            spec,
+            Linear(**told["spec"]),
             tuple(told["columns"]),
             told["effective"],
             np.array(told["coefficients"]),
