@@ -1,6 +1,7 @@
 """Batch predictions: a registered model and sessions in, a row for every listed asset out, with a score or a reason.
 
-The same steps as in training, by the same functions: materialise, stack, score. Nothing is asked of labels.
+The same steps as in training, by the same functions: materialise, stack, score. Labels are asked for nothing but what
+became of earlier scores, which sets mu_hat and the band; the scores themselves need none.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from features.panel import ConfigError, DataError, Float64Array, Matrix
 from features.sessions import Day, as_day, following
 from features.store import Store
 from serving.listing import Listing, listing
+from training.band import BAND, Band
 from training.fit import Scorer
 from training.manifest import Manifest
+from training.market import gather
 from training.tracking import ModelRef, Tracking
+from training.uncertainty import Record, carry_on, history
 
 KEYS = ("asof", "effective", "asset", "target", "horizon", "run_id")
 OUTLOOK = ("mu_hat", "sigma_hat", "lo", "hi")
@@ -141,9 +145,23 @@ def load_served(home: Path, store: Store | None, model: str) -> Served:
 def uncertain(served: Served, table: Matrix, score: Float64Array) -> dict[str, Float64Array]:
     """What the scores promise, by name of OUTLOOK: (M,) on the rows of the matrix, NaN where it is not known.
 
-    No run records what this needs so far, so nothing is known.
+    What came of the scores since the fit counts, so that the sessions since then are scored as well.
     """
-    return {name: np.full(len(score), np.nan) for name in OUTLOOK}
+    config, folder = served.manifest.config, served.ref.folder
+    kept = Record.load(folder)
+    band = Band.load(folder / BAND) if (folder / BAND).is_dir() else None
+    since = history(config, kept, served.store.calendar(), table.sessions[0])
+    market = gather(config, served.store, since, table.sessions[-1])
+    first = int(np.searchsorted(market.matrix.sessions, table.sessions[0]))
+    rows = market.matrix
+    asked = market.matrix.session >= first
+    fresh = rows.sessions[rows.session] > np.datetime64(kept.trained_to, "D")
+    scored = np.full(len(rows.session), np.nan)
+    scored[fresh] = served.scorer.score(rows.values[fresh], rows.session[fresh])
+    scored[asked] = score
+    found = carry_on(config, kept, market, rows.unstack(scored), band, first)
+    told = {"mu_hat": found.mu, "sigma_hat": market.sigma, "lo": found.lo, "hi": found.hi}
+    return {name: rows.pick(told[name])[asked] for name in OUTLOOK}
 
 
 def _score(served: Served, start: np.datetime64, end: np.datetime64, progress: Callable[[int, int], None]) -> Span:

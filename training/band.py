@@ -24,6 +24,7 @@ from training.market import Market
 from training.preprocess import FittedPreprocess, Preprocess
 
 BAND_ROWS: Final = 250_000
+BAND: Final = "band"  # its folder beside a scorer
 
 
 @dataclass(frozen=True)

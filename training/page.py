@@ -14,12 +14,13 @@ import polars as pl
 
 from features.matrix import factor_hashes
 from features.store import Store
+from training.band import BAND, Band
 from training.config import Config
 from training.fit import Scorer
 from training.manifest import Manifest
 from training.market import Market, factors_of
 from training.tracking import RunLog
-from training.uncertainty import Band, Record
+from training.uncertainty import Record
 
 if TYPE_CHECKING:
     from training.tasks.alpha import AlphaData
@@ -103,7 +104,7 @@ def record_model(
         manifest.save(saved)
         record.save(saved)
         if band is not None:
-            band.save(saved / "band")
+            band.save(saved / BAND)
         run.model(saved, example, last.columns)
 
 
