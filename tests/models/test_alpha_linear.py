@@ -67,3 +67,7 @@ def test_a_search_that_does_not_converge_is_refused(sample):
 def test_settings_outside_their_range_are_refused(wrong):
     with pytest.raises(FitError, match="alpha must be positive"):
         Linear(**wrong)
+
+
+def test_a_list_of_alphas_is_a_sequence_like_any_other():
+    assert Linear(alpha=[1.0, 10.0]) == Linear(alpha=(1.0, 10.0))
