@@ -50,6 +50,7 @@ from training.tracking import RunLog, Tracking
 from training.tune_workers import workers
 
 HEARTBEAT, GRACE = 30, 90  # seconds between two signs of life of a trial; without one for so long it has died
+WORDLESS = 30  # seconds after which a trial that has not named its process has died in the moment of its making
 PATIENCE: Final = 20  # trials that fail one after the other before the search gives up
 _WAIT: Final = 0.5  # seconds between two looks at what the others do
 _STATES: Final[Mapping[TrialState, study_record.State]] = {
@@ -311,7 +312,7 @@ class Search:
             owner = trial.user_attrs.get("process")
             if owner is None:  # killed before its first word, or this very moment made by another process
                 begun = trial.datetime_start
-                is_dead = begun is not None and (datetime.now() - begun).total_seconds() > GRACE
+                is_dead = begun is not None and (datetime.now() - begun).total_seconds() > WORDLESS
             else:
                 is_dead = Process.read(owner).is_known_dead
             if is_dead:

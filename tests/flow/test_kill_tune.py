@@ -117,7 +117,9 @@ def test_ten_kills_lose_at_most_the_trials_that_ran(home: Path) -> None:
     before = study(home).trials
     counts = Counter(trial.state.name for trial in before)
     assert counts["COMPLETE"] + counts["PRUNED"] >= 10, "the kills came too early to test anything"
-    assert counts["RUNNING"] <= 1, "each start buries what the last kill left"
+    # One that died between its making and its first word is known dead only when it has kept silent for a while.
+    running = [t for t in before if t.state.name == "RUNNING" and "process" in t.user_attrs]
+    assert len(running) <= 1, "each start buries what the last kill left"
     kept = {t.number: t.state.name.lower() for t in before}
     kept = {number: state.replace("fail", "failed") for number, state in kept.items()}
     assert told.items() <= kept.items(), "whatever was finished is there"

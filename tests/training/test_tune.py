@@ -355,6 +355,42 @@ def test_a_trial_whose_process_died_is_failed_at_once_and_its_run_is_killed(conf
     assert "1 trials were lost with their process" in said
 
 
+def test_a_trial_that_died_in_its_making_is_failed_after_a_while(
+    config: Config, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tune(config, home, trials=2).study
+    number = optuna.load_study(study_name=name, storage=f"sqlite:///{home}/mlruns/optuna.db").ask().number
+    tune(config, home, trials=2)
+    assert trials(home, name)[number].state.name == "RUNNING"
+    monkeypatch.setattr(tuning, "WORDLESS", 0)
+    tune(config, home, trials=2)
+    assert trials(home, name)[number].state.name == "FAIL"
+
+
+def test_a_place_that_two_processes_took_at_once_goes_to_the_first(
+    config: Config, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tune(config, home, trials=2).study
+    study = optuna.load_study(study_name=name, storage=f"sqlite:///{home}/mlruns/optuna.db")
+    tell_news, other = tuning.Search._tell_news, []
+
+    def meanwhile(search: tuning.Search, done: int) -> None:
+        """Between this process's look at the study and its own trial, another one begins the last trial."""
+        if not other:
+            other.append(study.ask())
+            other[0].set_user_attr("process", str(Process.this()))
+        elif len(trials(home, name)) > other[0].number + 1:
+            study.tell(other[0], state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+        tell_news(search, done)
+
+    monkeypatch.setattr(tuning.Search, "_tell_news", meanwhile)
+    found = tune(config, home, trials=3)
+    surplus = [t for t in trials(home, name) if "surplus" in t.user_attrs]
+    assert [t.state.name for t in surplus] == ["FAIL"]
+    assert surplus[0].number > other[0].number
+    assert found.states["complete"] + found.states["pruned"] == 3
+
+
 def test_any_database_may_hold_the_study(config: Config, home: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/elsewhere.db"
     found = tune(config, home, trials=1, storage=url)
