@@ -21,10 +21,8 @@ from features.plan import plan
 from features.scratch import IN_MEMORY, Scratch
 from features.sessions import Day, as_day
 from features.store import KEYS, Store
-from features.universe import Universe, tradable
+from features.universe import TURNOVER_FACTOR, Universe, tradable
 
-# Factor that the universe's liquidity threshold is applied to.
-_TURNOVER = {"CS": "cs_turnover20"}
 # What is read of the store at a time, as float32 and its keys; a few times that is resident meanwhile.
 _BLOCK_BYTES: Final = 1 << 28
 _KEY_BYTES: Final = 32
@@ -99,10 +97,12 @@ def matrix(
 
 def _turnover_factor(asset_class: str) -> str:
     try:
-        return _TURNOVER[asset_class]
+        return TURNOVER_FACTOR[asset_class]
     except KeyError:
         raise DataError(
-            f"universe of {asset_class}", "the class must have a turnover factor", f"one for {', '.join(_TURNOVER)}"
+            f"universe of {asset_class}",
+            "the class must have a turnover factor",
+            f"one for {', '.join(TURNOVER_FACTOR)}",
         ) from None
 
 

@@ -2,7 +2,8 @@
 
 dates     the labels of whole sessions change places: only what an asset keeps over the years can still be learnt
 shuffled  within each of these sessions the assets change places too: no score can know anything
-shifted   each label stands `shift` sessions too late: what was to be known is long past
+shifted   each label is that of a decision `shift` sessions later, long after any score has faded. (The other way
+          round factors over long windows know it: it lies in their window.)
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def placebo(
     config: Config,
     store: Store,
     *,
-    shift: int = 250,
+    shift: int = 120,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -78,9 +79,9 @@ def shuffled(labels: Labels, universe: BoolArray, seed: int, *, assets: bool = T
 
 
 def shifted(labels: Labels, universe: BoolArray, shift: int) -> Labels:
-    """The outcome of `shift` sessions ago in the place of each."""
+    """The outcome of a decision `shift` sessions later in the place of each."""
     value = np.full(labels.value.shape, np.nan)
-    value[shift:] = labels.value[:-shift]
+    value[:-shift] = labels.value[shift:]
     return labels.with_outcomes(np.where(universe, value, np.nan))
 
 

@@ -107,6 +107,33 @@ def lookahead(
         raise typer.Exit(CHECK_FAILED)
 
 
+@checks.command()
+def placebo(
+    config: Annotated[Path, typer.Argument(help="A config, e.g. configs/alpha_xgb.yaml.")],
+    overrides: Overrides = None,
+    shift: Annotated[int, typer.Option(min=1, help="Sessions by which the shifted labels are too late.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shuffles.")] = 0,
+    home: Home = HERE,
+) -> None:
+    """Walk forward on labels that mean nothing, shuffled and shifted in time: nothing may be found in them.
+
+    Example: daybar check placebo configs/alpha_xgb.yaml
+    """
+    from features.store import Store
+    from serving import show
+    from training.config import load
+    from training.placebo import placebo as walk_placebos
+
+    settings = load(config, overrides or [])
+    with show.progress("sessions built") as moved:
+        store = Store(home / settings.data.store)
+        found = walk_placebos(settings, store, shift=shift, seed=seed, say=show.line, progress=moved)
+    if found.found:
+        show.line(f"found in labels that mean nothing: {', '.join(found.found)}")
+        raise typer.Exit(CHECK_FAILED)
+    show.line("nothing found in labels that mean nothing")
+
+
 def build(
     config: Annotated[
         Path | None, typer.Argument(help="Build its factors; default: every factor of the class.")

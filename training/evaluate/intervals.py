@@ -210,4 +210,4 @@ def mu_hat(score: Float64Array, sigma: Float64Array, ic: float) -> Float64Array:
     top = np.where(told, score, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
     varies = told & (top > np.where(told, score, np.inf).min(axis=-1, keepdims=True, initial=np.inf)) & (spread > 0)
     z = np.divide(away, spread, out=np.full(score.shape, np.nan), where=varies)
-    return ic * sigma * z
+    return ic * sigma * z + 0.0  # an IC of nought promises 0, not -0
