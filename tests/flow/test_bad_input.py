@@ -1,4 +1,7 @@
-"""Bad input at the command line: who, what must hold, what was found, where first, what would help, the exit code."""
+"""Bad input at the command line: who, what must hold, what was found, where first, what would help, the exit code.
+
+This file is long because it goes through every verb.
+"""
 
 from __future__ import annotations
 
