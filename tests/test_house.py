@@ -6,6 +6,7 @@ import ast
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from training.config import load
+from training.market import factors_of
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("features", "models", "training", "serving")
 CODE = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-PAGES = sorted(ROOT.glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 LONG = 400
 
@@ -26,7 +30,8 @@ UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"
 UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "pd.eval"}
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "handler", "processor", "df", "info", "tmp"}
 # Imports inside a function hide what leans on what; these files do it to answer `daybar --help` fast, and say so.
-LATE_IMPORTS = {f"serving/verbs/{room}.py" for room in ("data", "learn", "serve")} | {"features/sessions.py"}
+LATE_IMPORTS = {f"serving/verbs/{room}.py" for room in ("data", "learn", "serve")}
+LATE_IMPORTS |= {"features/sessions.py", "training/evaluate/significance.py"}
 # What importing the command line must not cost.
 HEAVY = ("mlflow", "xgboost", "lightgbm", "pandas", "polars", "numba", "scipy", "sklearn", "matplotlib", "pyarrow")
 
@@ -214,12 +219,55 @@ def test_a_command_in_the_docs_is_one_that_exists(page, verbs):
                 assert tool in {"git", "cd", "export"}, f"{page.name}: {command}"
 
 
+@functools.cache
+def help_of(*verb: str) -> str:
+    """What `daybar VERB --help` says."""
+    told = daybar(*verb, "--help")
+    assert told.returncode == 0, told.stderr[-1000:]
+    return told.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_an_option_in_the_docs_is_one_of_its_verb(page):
+    for command in commands(page):
+        tool, *words = command.split()
+        if tool != "daybar" or not words or words[0].startswith("-"):
+            continue
+        verb = words[: 2 if words[0] == "check" and words[1:] and not words[1].startswith("-") else 1]
+        for option in (word for word in words if word.startswith("--")):
+            assert re.search(rf"{option}\b", help_of(*verb)), command
+
+
+def fragments(page: Path) -> list[str]:
+    """The YAML examples of a page."""
+    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+CONFIG_EXAMPLES = [
+    pytest.param(fragment, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, fragment in enumerate(fragments(page))
+]
+
+
+@pytest.mark.parametrize("fragment", CONFIG_EXAMPLES)
+def test_a_config_in_the_docs_loads(fragment, tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path, dirs_exist_ok=True)
+    own = tmp_path / "example.yaml"
+    own.write_text(fragment if "extends:" in fragment else f"extends: alpha_xgb.yaml\n{fragment}", encoding="utf-8")
+    factors_of(load(own))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_a_link_in_the_docs_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
 def test_every_verb_has_help_with_an_example(verbs):
     assert {"demo", "ingest", "build", "train", "predict"} <= verbs
     for verb in sorted(verbs):
-        told = daybar(verb, "--help")
-        assert told.returncode == 0, told.stderr[-1000:]
-        assert f"daybar {verb}" in told.stdout.split("Options")[0].split("Usage:")[-1].split("\n", 1)[1], verb
+        assert f"daybar {verb}" in help_of(verb).split("Options")[0].split("Usage:")[-1].split("\n", 1)[1], verb
 
 
 def test_help_imports_nothing_heavy():
