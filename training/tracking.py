@@ -484,9 +484,9 @@ def _version_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _record(run: Run) -> RunRecord:
-    info, data = run.info, run.data
-    started = datetime.fromtimestamp(info.start_time / 1000, UTC)
-    return RunRecord(info.run_id, info.run_name or "", info.status, started, data.tags, data.params, data.metrics)
+    about, data = run.info, run.data
+    started = datetime.fromtimestamp(about.start_time / 1000, UTC)
+    return RunRecord(about.run_id, about.run_name or "", about.status, started, data.tags, data.params, data.metrics)
 
 
 def _quoted(value: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.small_market import bars, small_store
@@ -54,3 +55,8 @@ def copied(home: Path, to: Path) -> Path:
     """A copy of a home in which nothing has been run yet."""
     shutil.copytree(home, to)
     return to
+
+
+def trials(home: Path, name: str) -> list[optuna.trial.FrozenTrial]:
+    """Every trial of a study of the home."""
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{home}/mlruns/optuna.db").trials
