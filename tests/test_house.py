@@ -254,7 +254,9 @@ CONFIG_EXAMPLES = [
 def test_a_config_in_the_docs_loads(fragment, tmp_path):
     shutil.copytree(ROOT / "configs", tmp_path, dirs_exist_ok=True)
     own = tmp_path / "example.yaml"
-    own.write_text(fragment if "extends:" in fragment else f"extends: alpha_xgb.yaml\n{fragment}", encoding="utf-8")
+    model = "" if re.search("^model:", fragment, re.MULTILINE) else "model: {kind: linear}\n"
+    around = "" if "extends:" in fragment else f"extends: base/cn_daily.yaml\nname: example\n{model}"
+    own.write_text(around + fragment, encoding="utf-8")
     factors_of(load(own))
 
 
