@@ -19,6 +19,7 @@ from features.sources.simulator import PLANTED, Simulation
 from features.store import KEYS, Store
 from features.universe import Universe
 from tests.simulated_market import config, cut_after, market, noise_after, sessions_of, stored
+from training.band import fit_band
 from training.tasks import alpha
 
 STOCKS, SESSIONS, SEED = 80, 400, 5
@@ -28,6 +29,7 @@ FACTORS = catalogue("CS").stored()
 SETTINGS = config(
     "alpha_linear",
     "split.train=150",
+    "intervals.calibration=20",
     "split.test=40",
     "data.universe.min_turnover=0",
     "preprocess.neutralise=[cs_f_beta_60, cs_turnover20]",
@@ -126,11 +128,15 @@ def test_labels_alone_see_the_future(simulation: Simulation, data: alpha.AlphaDa
 
 
 def same_scorer(one: alpha.AlphaData, other: alpha.AlphaData, number: int, folder: Path) -> bool:
-    """Whether a fold's scorer is written alike, file by file."""
+    """Whether a fold's scorer and its band are written alike, file by file."""
     for name, data in (("one", one), ("other", other)):
-        alpha.walk(SETTINGS, data, data.split.folds[number]).scorer.save(folder / name)
+        fold = data.split.folds[number]
+        alpha.walk(SETTINGS, data, fold).scorer.save(folder / name)
+        band = fit_band(SETTINGS, data, fold.train, int(fold.test[0]))
+        assert band is not None
+        band.save(folder / name / "band")
     files = sorted(p.relative_to(folder / "one") for p in (folder / "one").rglob("*") if p.is_file())
-    assert len(files) >= 2
+    assert len(files) >= 4
     return all((folder / "one" / file).read_bytes() == (folder / "other" / file).read_bytes() for file in files)
 
 

@@ -10,6 +10,7 @@ Source  11 §13 alpha_ic, 09 §5
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +23,14 @@ from features.sources.simulator import NULL, PLANTED, World
 from tests.simulated_market import config, market, planted_signal, stored
 from training.config import Config
 from training.evaluate.ic import IcSummary, daily_ic, ic_summary
+from training.evaluate.intervals import rolling_coverage, share_within
 from training.labels import Labels
 from training.tasks import alpha
+from training.uncertainty import Walk
 
 STOCKS, SESSIONS = 300, 1075  # from 2021-07-30 on
 SEEDS = (101, 102, 103)
+OFF_AFTER = dt.date(2024, 12, 31)
 MORE_SEEDS = (*SEEDS, 104, 105, 106)
 RECOVERED = 0.7
 # The column that holds the signal, and one of each family that does not.
@@ -37,6 +41,10 @@ FEW = (
 )
 LINEAR = config("alpha_linear", "split.train=400", "split.holdout=0.05", *FEW)
 TREES = config("alpha_xgb", "split.train=400", "split.test=120", "split.holdout=0.05", *FEW)
+
+
+def quiet(*anything: object) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def walked(settings: Config, world: World, seed: int) -> Walked:
     simulation = market(world, STOCKS, SESSIONS, seed)
     with TemporaryDirectory() as folder:
         store = stored(Path(folder) / "store", simulation)
-        data = alpha.prepare(settings, store, lambda line: None, lambda done, total: None)
+        data = alpha.prepare(settings, store, quiet, quiet)
     score = scores(settings, data)
     truth = np.where(np.isfinite(score), planted_signal(simulation, data.matrix), np.nan)
     return Walked(data, score, rank_ic(settings, score, data.labels), rank_ic(settings, truth, data.labels))
@@ -128,6 +136,40 @@ def test_scores_taken_a_month_late_have_lost_the_signal(planted: list[Walked]) -
     kept, error = combined(parts)
     bound = left * found + 3 * error
     assert kept < bound < found, "what was not lost would be seen"
+
+
+def test_a_signal_that_is_switched_off_is_found_before_and_not_after() -> None:
+    before, after, there = [], [], []
+    for seed in SEEDS:
+        simulation = market(replace(PLANTED, alpha_off_after=OFF_AFTER), STOCKS, SESSIONS, seed)
+        with TemporaryDirectory() as folder:
+            data = alpha.prepare(LINEAR, stored(Path(folder) / "store", simulation), quiet, quiet)
+        score = scores(LINEAR, data)
+        days = data.matrix.sessions
+        # Labels of the last sessions before reach into the silence: they count for neither side.
+        on = (days < np.datetime64(OFF_AFTER) - 20)[:, None]
+        off = (days > np.datetime64(OFF_AFTER))[:, None]
+        truth = np.where(np.isfinite(score), planted_signal(simulation, data.matrix), np.nan)
+        before.append(rank_ic(LINEAR, np.where(on, score, np.nan), data.labels))
+        after.append(rank_ic(LINEAR, np.where(off, score, np.nan), data.labels))
+        there.append(rank_ic(LINEAR, np.where(on, truth, np.nan), data.labels))
+    assert min(part.n for part in (*before, *after)) > 100
+    assert combined(before)[0] >= RECOVERED * combined(there)[0]
+    left, error = combined(after)
+    assert abs(left) < 3 * error
+
+
+def test_bands_hold_what_they_promise_on_every_sixty_sessions(planted: list[Walked]) -> None:
+    for run in planted[:2]:
+        walk = Walk(LINEAR, run.data)
+        for fold in run.data.split.folds:
+            scored = alpha.walk(LINEAR, run.data, fold, with_band=True)
+            assert scored.lower is not None
+            assert scored.upper is not None
+            walk.add(scored.lower, scored.upper, int(fold.test[0]), int(fold.test[-1]) + 1)
+        rolling = rolling_coverage(walk.outlook(run.score).coverage)
+        assert np.isfinite(rolling).sum() > 350
+        assert share_within(rolling, 0.87, 0.93) == 1
 
 
 @pytest.mark.slow
