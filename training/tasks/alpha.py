@@ -278,7 +278,9 @@ def coverage(data: AlphaData) -> Float64Array:
     found = np.full((len(data.matrix.sessions), len(data.matrix.columns)), np.nan)
     starts = np.searchsorted(data.matrix.session, np.arange(len(data.matrix.sessions) + 1))
     for t in np.flatnonzero(np.diff(starts)):
-        found[t] = 1 - np.isnan(data.matrix.values[starts[t] : starts[t + 1]]).mean(axis=0)
+        rows = data.matrix.values[starts[t] : starts[t + 1]]
+        found[t] = 1 - np.isnan(rows).mean(axis=0)
+        release(rows)
     return found
 
 
