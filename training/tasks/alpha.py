@@ -17,6 +17,7 @@ import numpy as np
 from features.panel import DataError, Float64Array, IntArray
 from features.scratch import IN_MEMORY, Scratch
 from features.store import Store
+from models.blocks import release
 from training.band import Band, fit_band, quantiles, reach
 from training.config import Config
 from training.evaluate.costs import Costs
