@@ -68,21 +68,15 @@ def record_settings(config: Config, store: Store, data: AlphaData, manifest: Man
     """What the run was told, and on what."""
     run.params({k: v for k, v in config.settings().items() if k != "register"})
     run.text("config.yaml", config.dump())
-    versions = json.dumps(manifest.data, sort_keys=True)
-    digest = hashlib.sha256(versions.encode()).hexdigest()[:12]
     run.tags(
         {
             "asset_class": manifest.asset_class,
             "config_hash": manifest.config_hash,
             "factor_hash": manifest.factor_hash,
-            "data_version": versions,
+            "data_version": json.dumps(manifest.data, sort_keys=True),
         }
     )
-    shown = (f"bars/{manifest.asset_class}", "bars/INDX", "reference/instruments", "reference/calendar")
-    for name in (n for n in shown if n in manifest.data):
-        version = manifest.data[name]
-        rows = len(data.matrix.session) if name == f"bars/{manifest.asset_class}" else None
-        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
+    record_datasets(store, data, manifest, run)
     run.environment()
     known, _ = factors_of(config)
     facts = [
@@ -90,6 +84,17 @@ def record_settings(config: Config, store: Store, data: AlphaData, manifest: Man
         for n, h in manifest.factors.items()
     ]
     run.frame("factors.json", pl.DataFrame(facts))
+
+
+def record_datasets(store: Store, data: Market, manifest: Manifest, run: RunLog) -> None:
+    """The versions of the tables that the numbers stand on, where the tracking UI looks for them."""
+    bars = f"bars/{manifest.asset_class}"
+    digest = hashlib.sha256(json.dumps(manifest.data, sort_keys=True).encode()).hexdigest()[:12]
+    shown = (bars, "bars/INDX", "reference/instruments", "reference/calendar")
+    for name in (n for n in shown if n in manifest.data):
+        version = manifest.data[name]
+        rows = len(data.matrix.session) if name == bars else None
+        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
 
 
 def record_model(

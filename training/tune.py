@@ -43,6 +43,7 @@ from training.evaluate.overfitting import sharpe_moments
 from training.ledger import EXPERIMENT, SHARPE, trial_tags
 from training.market import factors_of, require
 from training.objective import Development, Walked, combinatorial_excess, walk, with_spec, with_threads
+from training.page import manifest_of, record_datasets
 from training.process import Process
 from training.study_page import study_page
 from training.tasks import alpha
@@ -160,7 +161,7 @@ class Search:
             sampler=SeededByNumber(config.seed, config.tune.startup),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=config.tune.startup, n_warmup_steps=1),
         )
-        self.run = _study_run(self.tracking, self.study, config, home)
+        self.run = _study_run(self.tracking, self.study, config, home, store, self.data)
         self.target = config.tune.trials
         self.threads: int | None = None  # None: as the config says
         self.progress: Callable[[int, int], None] = lambda done, wanted: None
@@ -392,7 +393,9 @@ def _storage(home: Path, url: str | None) -> RDBStorage:
     return storage
 
 
-def _study_run(tracking: Tracking, study: optuna.Study, config: Config, home: Path) -> RunLog:
+def _study_run(
+    tracking: Tracking, study: optuna.Study, config: Config, home: Path, store: Store, data: alpha.AlphaData
+) -> RunLog:
     """The study's run in MLflow, made by the first process and opened again by every later one."""
     with FileLock(home.resolve() / "mlruns" / ".optuna.lock", timeout=120):
         known = study.user_attrs.get("run_id")
@@ -406,6 +409,7 @@ def _study_run(tracking: Tracking, study: optuna.Study, config: Config, home: Pa
         run.params({name: value for name, value in config.settings().items() if name != "register"})
         run.text("config.yaml", config.dump())
         run.environment()
+        record_datasets(store, data, manifest_of(config, store, data), run)
         study.set_user_attr("run_id", run.run_id)
         return run
 
