@@ -91,6 +91,7 @@ def test_a_config_of_ones_own_goes_the_same_road(daybar: Daybar, own_home: Path)
         "preprocess: {kind: zscore}\n"
         "model: {kind: lightgbm, params: {rounds: 20, seeds: 1, min_child_samples: 50}}\n"
         "evaluate: {top_k: 5, min_names: 10}\n"
+        "intervals: {calibration: 20}\n"
         "register: {name: 我的模型, alias: try}\n",
         encoding="utf-8",
     )
@@ -99,7 +100,11 @@ def test_a_config_of_ones_own_goes_the_same_road(daybar: Daybar, own_home: Path)
     assert "registered 我的模型 version 1, alias try" in trained.out
     assert f"next: daybar predict 我的模型@try --home {own_home}" in trained.out
     manifest = Manifest.load(Tracking(own_home).resolve("我的模型@try").folder)
-    assert (manifest.horizon, manifest.entry, manifest.target) == (3, "next_vwap", "excess_return_benchmark")
+    assert (manifest.horizon, manifest.config.label.entry, manifest.target) == (
+        3,
+        "next_vwap",
+        "excess_return_benchmark",
+    )
     assert manifest.tradable.min_turnover == 6.0e7
     predicted = daybar("predict", "我的模型@try", "--asof", DAY, "--home", own_home)
     assert predicted.code == 0

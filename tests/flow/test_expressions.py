@@ -212,7 +212,8 @@ def test_a_model_scores_by_its_own_text_whatever_was_built_under_the_name_since(
 def test_a_manifest_whose_text_is_not_the_one_that_was_learnt_is_refused(daybar: Daybar, home: Path) -> None:
     file = Tracking(home).resolve("own@champion").folder / "manifest.json"
     told = json.loads(file.read_text(encoding="utf-8"))
-    told["expressions"]["qlib_dev"] = "Mean($close, 19)/$close-1"
+    assert "Mean($close, 20)" in told["settings"]
+    told["settings"] = told["settings"].replace("Mean($close, 20)", "Mean($close, 19)")
     file.write_text(json.dumps(told), encoding="utf-8")
     answer = daybar("predict", "own@champion", "--home", home)
     said = answer.refusal()
