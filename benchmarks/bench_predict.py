@@ -28,17 +28,18 @@ from pandas_families import WINDOWS
 import features.factors
 from features.catalogue import catalogue
 from features.ingest import ingest
-from features.matrix import factor_hashes, matrix
 from features.panel import Matrix
 from features.sources.batch import Batch
 from features.sources.simulator import PLANTED, batches, simulate
 from features.store import Store
-from features.universe import Universe
-from models.alpha.xgboost import XGBoost
+from training.band import BAND, fit_band
+from training.config import Config, Features, Model
 from training.fit import fit_scorer
-from training.manifest import Manifest
+from training.market import gather
+from training.page import manifest_of
 from training.preprocess import Preprocess
 from training.tracking import Tracking
+from training.uncertainty import Record
 
 HERE = Path(__file__).resolve().parent
 MORE = HERE / "windows"
@@ -76,23 +77,31 @@ def make_market(home: Path, stocks: int, sessions: int) -> pl.DataFrame:
 
 
 def register(home: Path, names: tuple[str, ...]) -> Matrix:
-    """Build the factors, fit 300 trees to random labels on the last sessions, and register them."""
-    store, tracking, settings = Store(home / "store"), Tracking(home), Universe()
-    since = store.calendar().sessions[-LEARNT - 1]
-    table, _, _ = matrix(store, catalogue("CS"), names, since, None, settings)
+    """Build the factors, fit 300 trees to random labels and a band to real ones, and register them."""
+    store, tracking = Store(home / "store"), Tracking(home)
+    config = Config(
+        name=NAME,
+        features=Features(sets=(), names=names),
+        model=Model(kind="xgboost", params={"rounds": ROUNDS, "early_stopping": ROUNDS}),
+    )
+    sessions = store.calendar().sessions
+    market = gather(config, store, sessions[-min(HISTORY, len(sessions) - 1)], None)
+    table, count = market.matrix, len(market.matrix.sessions)
+    latest = table.session >= count - LEARNT
     label = np.random.default_rng(0).standard_normal(len(table.session))
-    spec = XGBoost(rounds=ROUNDS, early_stopping=ROUNDS)
-    ones = np.ones(len(label))
-    scorer = fit_scorer(spec, Preprocess(), table.values, table.session, label, ones, table.columns, gap=1, seed=0)
-    hashes = factor_hashes(store, catalogue("CS"), table.columns)
-    told = ("alpha", "CS", hashes, vars(settings), "excess_return_universe", 5, "next_open", "", {}, ("", ""))
+    given = table.values, table.session, label, np.ones(len(label)), table.columns
+    scorer = fit_scorer(config.model.spec(), Preprocess(), *given, gap=1, seed=0, rows=latest)
+    band = fit_band(config, market, np.arange(count), count)
     with tracking.start("alpha", NAME) as run:
         scorer.save(home / "scorer")
-        Manifest(*told).save(home / "scorer")
+        manifest_of(config, store, market).save(home / "scorer")
+        Record(str(table.sessions[-1]), 0.1, {}).save(home / "scorer")
+        if band is not None:
+            band.save(home / "scorer" / BAND)
         rows = table.take(table.session == table.session[-1])
         run.model(home / "scorer", pl.DataFrame(rows.values, schema=list(table.columns)), table.columns)
         tracking.register(run, NAME, "champion")
-    return table
+    return rows
 
 
 def seconds(program: str, *arguments: str) -> float:

@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # Trade counts begin on 2021-06-25, and the planted alpha shows in the size of trades: start where they are known.
 # Three hundred names are few against the returns that styles have in common: columns are judged net of those.
 STYLES = "[cs_f_beta_250, cs_turnover20, cs_f_roc_250, cs_f_roc_60, cs_f_roc_20, cs_f_std_60]"
-DEMO = ("data.start=2021-08-02", "split.train=400", f"preprocess.neutralise={STYLES}")
+DEMO = ("data.start=2021-08-02", "split.train=400", f"preprocess.neutralise={STYLES}", "intervals.trees=50")
 SMALL = (
     "split.train=120",
     "split.test=30",

@@ -161,7 +161,8 @@ def uncertain(served: Served, table: Matrix, score: Float64Array) -> dict[str, F
     scored[asked] = score
     found = carry_on(config, kept, market, rows.unstack(scored), band, first)
     told = {"mu_hat": found.mu, "sigma_hat": market.sigma, "lo": found.lo, "hi": found.hi}
-    return {name: rows.pick(told[name])[asked] for name in OUTLOOK}
+    # Windows that begin elsewhere round otherwise: to seven digits a session is the same alone and in a range.
+    return {name: rows.pick(told[name])[asked].astype(np.float32).astype(np.float64) for name in OUTLOOK}
 
 
 def _score(served: Served, start: np.datetime64, end: np.datetime64, progress: Callable[[int, int], None]) -> Span:

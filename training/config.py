@@ -31,11 +31,14 @@ import models.alpha as alpha
 from features.panel import ConfigError, Refusal
 from models.base import AlphaSpec
 from training.complaint import complaint
+from training.excess import Excess
+from training.fills import Entry
 from training.yaml_source import dump, override, parse, read
 
 __all__ = ["Config", "ConfigError", "json_schema", "load"]
 
-MODEL_KINDS = ("xgboost", "lightgbm", "linear", "ensemble")
+ModelKind = Literal["xgboost", "lightgbm", "linear", "ensemble"]
+MODEL_KINDS: tuple[str, ...] = get_args(ModelKind)
 
 
 def _word_to_bool(value: object) -> object:
@@ -46,8 +49,6 @@ def _word_to_bool(value: object) -> object:
 
 Bool = Annotated[bool, BeforeValidator(_word_to_bool)]
 Sessions = Annotated[int, Field(ge=1)]
-Entry = Literal["next_open", "next_vwap", "next_close"]
-Excess = Literal["universe", "benchmark", "industry", "beta"]
 Words = tuple[str, ...]
 
 
@@ -130,7 +131,7 @@ class Preprocess(_Section):
 class Model(_Section):
     """Which learner, with which settings; settings left out take the defaults of its spec."""
 
-    kind: Literal["xgboost", "lightgbm", "linear", "ensemble"]
+    kind: ModelKind
     params: dict[str, Any] = Field(default={}, description="settings of the learner's spec")
 
     @field_validator("params", mode="after")

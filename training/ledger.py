@@ -13,6 +13,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Final, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ def trial_hash(config: Config) -> str:
 
 def market_of(config: Config) -> str:
     """What trials must share to count against each other: asset class and store."""
-    return f"{config.data.asset_class} {config.data.store}"
+    return f"{config.data.asset_class} {PurePosixPath(config.data.store)}"
 
 
 def trial_tags(config: Config, sessions: SessionArray, split: Split) -> dict[str, str]:

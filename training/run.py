@@ -92,7 +92,11 @@ def train(
         walked = _walk(config, data, run, say, scratch)
         scorer, band, rows = alpha.final(config, data, scratch)
         say(f"final fit: given {rows:,} labelled rows")
-        metrics, found = _judge(config, data, walked, scorer.model.importance(), manifest.data, tracking, run)
+        metrics, found = _judge(
+            config, data, walked, scorer.model.importance(), manifest.data, tracking, run, bool(replay_of)
+        )
+        for warning in found.warnings[len(data.notes) :]:
+            say(f"note: {warning}")
         metrics |= {f"rows/{k}": float(v) for k, v in (*data.labels.lost.items(), ("final_fit", rows))}
         run.metrics({k: v for k, v in metrics.items() if np.isfinite(v)})
         _record_judgement(data, found, walked, run)
@@ -181,6 +185,7 @@ def _judge(
     data_versions: dict[str, int],
     tracking: Tracking,
     run: RunLog,
+    is_replay: bool,
 ) -> tuple[dict[str, float], Evidence]:
     """Every number of the run by name, and the evidence for its report."""
     judged = alpha.judge(config, data, walked.developed)
@@ -192,7 +197,8 @@ def _judge(
     ledger = Ledger.of(tracking, market_of(config), own=run.run_id)
     moments = net_excess_moments(judged.portfolio.net, judged.portfolio.universe)
     trials = ledger.trials(trial_hash(config), moments.sr)
-    looks = 0 if holdout is None else ledger.looks(look_tags(data.matrix.sessions, data.split)["holdout_span"])
+    span = look_tags(data.matrix.sessions, data.split)["holdout_span"]
+    looks = 0 if holdout is None else ledger.looks(span) - is_replay
     told = significance(judged, trials, trials.deflated(moments), looks)
     metrics |= {"ledger/trials": trials.n, "ledger/holdout_looks": looks, SHARPE: moments.sr}
     if told.dsr is not None:
