@@ -80,11 +80,11 @@ def test_the_tags_name_market_trial_and_the_sessions_tested(config: Config) -> N
     tags = trial_tags(config, SESSIONS, SPLIT)
     first, last = SPLIT.folds[0].test[0], SPLIT.folds[-1].test[-1]
     assert tags == {
-        "market": "CS ./store",
+        "market": "CS store",
         "trial_hash": trial_hash(config),
         "dev_span": f"{SESSIONS[first]} {SESSIONS[last]}",
     }
-    assert market_of(section(config, "data", store="./other")) == "CS ./other"
+    assert market_of(section(config, "data", store="./other")) == "CS other"
     assert look_tags(SESSIONS, SPLIT) == {"holdout_scored": "true", "holdout_span": "2020-06-09 2020-07-18"}
 
 
@@ -124,12 +124,12 @@ def test_the_same_settings_again_give_the_same_count_and_others_between_add_to_i
 
 
 def test_a_result_that_was_seen_counts_though_its_run_failed_or_was_deleted(tracking: Tracking) -> None:
-    failed = tracking.start("alpha", "x", {"market": "CS ./store", "trial_hash": "failed after its result"})
+    failed = tracking.start("alpha", "x", {"market": "CS store", "trial_hash": "failed after its result"})
     failed.metrics({SHARPE: 0.3})
     failed.end("FAILED", "disk full")
-    unseen = tracking.start("alpha", "x", {"market": "CS ./store", "trial_hash": "failed before"})
+    unseen = tracking.start("alpha", "x", {"market": "CS store", "trial_hash": "failed before"})
     unseen.end("FAILED", "no rows")
-    tracking.start("alpha", "x", {"market": "CS ./store", "trial_hash": "still running"})
+    tracking.start("alpha", "x", {"market": "CS store", "trial_hash": "still running"})
     tracking.client.delete_run(tried(tracking, "deleted", 0.2))
     with tracking.start("alpha", "parent") as parent, parent.child("fold 0", {"fold": "0"}):
         pass
