@@ -48,7 +48,7 @@ def section(config: Config, name: str, **changes: object) -> Config:
     return config.model_copy(update={name: getattr(config, name).model_copy(update=changes)})
 
 
-def tried(tracking: Tracking, hash_: str, sharpe: float | None, market: str = "CS ./store", **tags: str) -> str:
+def tried(tracking: Tracking, hash_: str, sharpe: float | None, market: str = "CS store", **tags: str) -> str:
     with tracking.start("alpha", hash_, {"market": market, "trial_hash": hash_, **tags}) as run:
         if sharpe is not None:
             run.metrics({SHARPE: sharpe})
@@ -89,7 +89,7 @@ def test_the_tags_name_market_trial_and_the_sessions_tested(config: Config) -> N
 
 
 def test_the_first_trial_of_a_market_is_alone(tracking: Tracking) -> None:
-    trials = Ledger.of(tracking, "CS ./store").trials("a", 0.1)
+    trials = Ledger.of(tracking, "CS store").trials("a", 0.1)
     assert (trials.n, trials.sharpe) == (1, {"a": 0.1})
     assert math.isnan(trials.variance)
     gaussian = SharpeMoments(0.1, 0.0, 3.0, 401)
@@ -99,9 +99,9 @@ def test_the_first_trial_of_a_market_is_alone(tracking: Tracking) -> None:
 def test_distinct_trials_of_the_market_are_counted_once_each(tracking: Tracking) -> None:
     for hash_, sharpe in (("a", 0.10), ("b", 0.02), ("a", 0.12), ("c", None)):
         tried(tracking, hash_, sharpe)
-    tried(tracking, "d", 0.5, market="CS ./other")
+    tried(tracking, "d", 0.5, market="CS other")
     own = tried(tracking, "e", 9.9)
-    ledger = Ledger.of(tracking, "CS ./store", own=own)
+    ledger = Ledger.of(tracking, "CS store", own=own)
     trials = ledger.trials("e", 0.06)
     assert trials.n == 4
     assert {k: v for k, v in trials.sharpe.items() if k != "c"} == {"a": 0.12, "b": 0.02, "e": 0.06}
@@ -116,11 +116,11 @@ def trials_variance(*sharpe: float) -> float:
 def test_the_same_settings_again_give_the_same_count_and_others_between_add_to_it(tracking: Tracking) -> None:
     tried(tracking, "a", 0.10)
     tried(tracking, "b", 0.02)
-    once = Ledger.of(tracking, "CS ./store").trials("b", 0.02)
+    once = Ledger.of(tracking, "CS store").trials("b", 0.02)
     tried(tracking, "b", 0.02)
-    assert Ledger.of(tracking, "CS ./store").trials("b", 0.02) == once
+    assert Ledger.of(tracking, "CS store").trials("b", 0.02) == once
     tried(tracking, "c", 0.03)
-    assert Ledger.of(tracking, "CS ./store").trials("b", 0.02).n == once.n + 1
+    assert Ledger.of(tracking, "CS store").trials("b", 0.02).n == once.n + 1
 
 
 def test_a_result_that_was_seen_counts_though_its_run_failed_or_was_deleted(tracking: Tracking) -> None:
@@ -133,23 +133,23 @@ def test_a_result_that_was_seen_counts_though_its_run_failed_or_was_deleted(trac
     tracking.client.delete_run(tried(tracking, "deleted", 0.2))
     with tracking.start("alpha", "parent") as parent, parent.child("fold 0", {"fold": "0"}):
         pass
-    trials = Ledger.of(tracking, "CS ./store").trials("own", 0.1)
+    trials = Ledger.of(tracking, "CS store").trials("own", 0.1)
     assert set(trials.sharpe) == {"failed after its result", "deleted", "own"}
 
 
 def test_a_run_repeated_later_sees_what_the_first_one_saw(tracking: Tracking) -> None:
     tried(tracking, "a", 0.10)
     first = tried(tracking, "b", 0.02)
-    before = Ledger.of(tracking, "CS ./store", own=first).trials("b", 0.02)
+    before = Ledger.of(tracking, "CS store", own=first).trials("b", 0.02)
     tried(tracking, "c", 0.03)
-    later = Ledger.of(tracking, "CS ./store", before=tracking.record(first).started)
+    later = Ledger.of(tracking, "CS store", before=tracking.record(first).started)
     assert later.trials("b", 0.02) == before
     assert before.n == 2
 
 
 def test_looks_at_a_holdout_that_shares_a_session_are_all_counted() -> None:
     ledger = Ledger(
-        "CS ./store",
+        "CS store",
         (
             looked("2023-01-03 2023-06-30"),
             looked("2023-01-03 2023-06-30"),
@@ -161,7 +161,7 @@ def test_looks_at_a_holdout_that_shares_a_session_are_all_counted() -> None:
         ),
     )
     assert ledger.looks(HOLDOUT) == 5
-    assert Ledger("CS ./store", ()).looks(HOLDOUT) == 1
+    assert Ledger("CS store", ()).looks(HOLDOUT) == 1
 
 
 def test_more_trials_make_the_same_ratio_less_believable() -> None:
