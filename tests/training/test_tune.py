@@ -212,7 +212,7 @@ def test_each_trial_is_a_run_below_it_with_its_draws_its_folds_and_its_days(
             continue
         assert run.status == "FINISHED"
         assert {name: float(value) for name, value in run.params.items()} == pytest.approx(trial.params)
-        assert run.tags["market"] == "CS ./store"
+        assert run.tags["market"] == "CS store"
         steps = tracking.client.get_metric_history(run.run_id, "fold/objective")
         assert {one.step: one.value for one in steps} == trial.intermediate_values
         assert run.tags["trial_state"] == trial.state.name.lower()
