@@ -21,6 +21,7 @@ import polars as pl
 from features.panel import Float64Array
 from features.scratch import IN_MEMORY, Scratch
 from features.store import Store
+from models.alpha.importance import importance_stability
 from training import page
 from training.config import Config
 from training.environment import environment
@@ -28,6 +29,7 @@ from training.evaluate import figures
 from training.evaluate.evidence import Evidence
 from training.evaluate.report import report_html
 from training.evidence import evidence, factor_table, groups, significance
+from training.explain import explained
 from training.ledger import EXPERIMENT, SHARPE, Ledger, look_tags, market_of, net_excess_moments, trial_hash, trial_tags
 from training.market import factors_of, require
 from training.page import headline
@@ -100,6 +102,7 @@ def train(
         metrics |= {f"rows/{k}": float(v) for k, v in (*data.labels.lost.items(), ("final_fit", rows))}
         run.metrics({k: v for k, v in metrics.items() if np.isfinite(v)})
         _record_judgement(data, found, walked, run)
+        run.frame("importance.json", explained(config, data, walked.last, factors_of(config)[0]))
         kept = record(config, data, walked.score, walked.outlook.level)
         page.record_model(data, scorer, band, kept, manifest, run)
         run.note(page.note(config, data, metrics, list(found.warnings)))
@@ -120,11 +123,16 @@ def train(
 
 @dataclass(frozen=True)
 class _Walked:
-    """Out-of-sample scores (T, N): of the development tests, of the holdout (None: sealed), of both."""
+    """Out-of-sample scores (T, N): of the development tests, of the holdout (None: sealed), of both.
+
+    last       the last development fold; stability  agreement of the folds on what matters, Kendall's tau
+    """
 
     developed: Float64Array
     sealed: Float64Array | None
     outlook: Outlook
+    last: alpha.Scored
+    stability: float
 
     @property
     def score(self) -> Float64Array:
@@ -150,6 +158,7 @@ def _walk(config: Config, data: alpha.AlphaData, run: RunLog, say: Callable[[str
     scores = {False: np.full(data.universe.shape, np.nan), True: np.full(data.universe.shape, np.nan)}
     opened = config.registration is not None
     bands, days = Walk(config, data), data.matrix.sessions
+    importances: list[dict[str, float]] = []
     for fold in (*data.split.folds, *([data.split.sealed] if opened else [])):
         is_sealed = fold is data.split.sealed
         scored = alpha.walk(config, data, fold, with_band=config.intervals is not None, scratch=scratch)
@@ -168,13 +177,16 @@ def _walk(config: Config, data: alpha.AlphaData, run: RunLog, say: Callable[[str
             child.json("dropped_columns.json", dict(scored.scorer.preprocess.dropped))
         if not is_sealed:
             run.metrics({k: v for k, v in summary.items() if np.isfinite(v)}, step=fold.number)
+            importances.append(scored.scorer.model.importance())
+            last = scored
         scores[is_sealed] = np.where(np.isfinite(scored.score), scored.score, scores[is_sealed])
         say(
             f"{name}: {scored.rows:,} rows to {days[fold.train[-1]]}, test {span['test']}, "
             f"RankIC {summary['fold/rank_ic']:+.4f}"
         )
     both = np.where(np.isfinite(scores[True]), scores[True], scores[False])
-    return _Walked(scores[False], scores[True] if opened else None, bands.outlook(both))
+    sealed = scores[True] if opened else None
+    return _Walked(scores[False], sealed, bands.outlook(both), last, importance_stability(importances))
 
 
 def _judge(
@@ -200,6 +212,7 @@ def _judge(
     span = look_tags(data.matrix.sessions, data.split)["holdout_span"]
     looks = 0 if holdout is None else ledger.looks(span) - is_replay
     told = significance(judged, trials, trials.deflated(moments), looks)
+    metrics["importance/stability"] = walked.stability
     metrics |= {"ledger/trials": trials.n, "ledger/holdout_looks": looks, SHARPE: moments.sr}
     if told.dsr is not None:
         metrics["ledger/dsr"] = told.dsr

@@ -150,6 +150,19 @@ def test_its_headline_numbers_are_metrics_of_both_spans(run: Run) -> None:
             assert metrics[key] != metrics[f"holdout_{key}"], key
 
 
+def test_it_says_what_its_model_goes_by_on_sessions_that_it_has_not_seen(client, run: Run, tmp_path: Path) -> None:
+    table = json.loads(artifact(client, run, "importance.json", tmp_path))
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert sum(row["gain"] for row in rows) == pytest.approx(1)
+    assert [row["gain"] for row in rows] == sorted((row["gain"] for row in rows), reverse=True)
+    assert sum(row["permutation"] is not None for row in rows) == 40
+    assert all(row["contribution"] >= 0 for row in rows)
+    first = rows[0]
+    assert first["contribution"] > np.median([row["contribution"] for row in rows])
+    assert first["中文"]
+    assert 0 < run.data.metrics["importance/stability"] < 1
+
+
 def test_its_trial_and_its_look_are_in_the_ledger(run: Run) -> None:
     tags, metrics = run.data.tags, run.data.metrics
     assert tags["holdout_scored"] == "true"
