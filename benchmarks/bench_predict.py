@@ -32,8 +32,8 @@ from features.panel import Matrix
 from features.sources.batch import Batch
 from features.sources.simulator import PLANTED, batches, simulate
 from features.store import Store
+from training.alpha_config import AlphaConfig, Features, Model
 from training.band import BAND, fit_band
-from training.config import Config, Features, Model
 from training.fit import fit_scorer
 from training.market import gather
 from training.page import manifest_of
@@ -79,7 +79,7 @@ def make_market(home: Path, stocks: int, sessions: int) -> pl.DataFrame:
 def register(home: Path, names: tuple[str, ...]) -> Matrix:
     """Build the factors, fit 300 trees to random labels and a band to real ones, and register them."""
     store, tracking = Store(home / "store"), Tracking(home)
-    config = Config(
+    config = AlphaConfig(
         name=NAME,
         features=Features(sets=(), names=names),
         model=Model(kind="xgboost", params={"rounds": ROUNDS, "early_stopping": ROUNDS}),

@@ -10,7 +10,8 @@ from features.store import Store
 from serving import show, show_serving, sink
 from serving.bring import bring_simulation
 from serving.predict import predict
-from training.config import Config, load
+from training.alpha_config import AlphaConfig
+from training.config import alpha_config, load
 from training.run import train
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -54,6 +55,6 @@ def run_demo(home: Path, size: str, world: str, seed: int) -> None:
     show.line(f"Another day: daybar predict {model} --asof {earlier}{where}")
 
 
-def demo_config(name: str, size: str) -> Config:
+def demo_config(name: str, size: str) -> AlphaConfig:
     """A config of configs/ as the demo runs it."""
-    return load(CONFIGS / f"{name}.yaml", SMALL if size == "tiny" else DEMO)
+    return alpha_config(load(CONFIGS / f"{name}.yaml", SMALL if size == "tiny" else DEMO), "demo")

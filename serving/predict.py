@@ -147,7 +147,7 @@ def uncertain(served: Served, table: Matrix, score: Float64Array) -> dict[str, F
 
     What came of the scores since the fit counts, so that the sessions since then are scored as well.
     """
-    config, folder = served.manifest.config, served.ref.folder
+    config, folder = served.manifest.alpha, served.ref.folder
     kept = Record.load(folder)
     band = Band.load(folder / BAND) if (folder / BAND).is_dir() else None
     since = history(config, kept, served.store.calendar(), table.sessions[0])

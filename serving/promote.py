@@ -39,7 +39,7 @@ class Version:
     def differs(self, other: Version) -> list[str]:
         """What makes the numbers of two versions hard to compare, in words."""
         mine, its = self.manifest, other.manifest
-        label = [(one.target, one.horizon, one.config.label.entry) for one in (mine, its)]
+        label = [(one.target, one.horizon, one.alpha.label.entry) for one in (mine, its)]
         told = {
             "labels": tuple(label),
             "universes": (mine.tradable, its.tradable),

@@ -125,8 +125,11 @@ def proved(proof: Proof) -> None:
 
 def trained(result: Trained, home: Path) -> None:
     """The headline numbers, the rows lost, and where to look."""
-    for label, walked, sealed in result.headline():
-        line(f"{label:<42}{walked:>14}{sealed:>12}")
+    rows = result.headline()
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
+        line(f"{first:<{widths[0]}}  " + "  ".join(cells))
     line("rows: " + ", ".join(f"{reason} {count:,}" for reason, count in result.lost.items()))
     line(f"run {result.run_id}")
     where = "" if home == Path() else f" --home {home}"

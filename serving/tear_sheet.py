@@ -11,7 +11,7 @@ from features.inputs import available
 from features.panel import ConfigError, DataError
 from features.plan import plan
 from features.store import Store
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.tearsheet_page import factor_tear_sheet_html
 from training.market import gather, labels_of, warnings
 
@@ -50,7 +50,7 @@ def write_tear_sheet(
             f"it {wanted.absent[name]}",
             help="daybar check shows them.",
         )
-    config = Config.model_validate(
+    config = AlphaConfig.model_validate(
         {
             "name": name,
             "data": {"asset_class": asset_class},

@@ -113,7 +113,7 @@ def watch(
     served = load_served(home, store, model)
     tracking = Tracking(home)
     record = tracking.record(served.ref.run_id)
-    config = served.manifest.config
+    config = served.manifest.alpha
     scratch = Scratch(_MEMORY, home / "scratch")
     market = gather(config, served.store, config.data.start, None, progress=progress, scratch=scratch)
     found = _watch(served, record, market, window)
@@ -128,7 +128,7 @@ def watch(
 
 
 def _watch(served: Served, record: RunRecord, market: Market, window: int) -> Watch:
-    config, table, days, labels = served.manifest.config, market.matrix, market.matrix.sessions, market.labels
+    config, table, days, labels = served.manifest.alpha, market.matrix, market.matrix.sessions, market.labels
     first = max(len(days) - window, 0)
     trained = int(np.searchsorted(days, np.datetime64(served.manifest.trained[1]), side="right"))
     reference = np.unique(table.session[: np.searchsorted(table.session, min(trained, first))])

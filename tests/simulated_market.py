@@ -12,7 +12,8 @@ from features.ingest import ingest
 from features.panel import Float64Array, Matrix, SessionArray
 from features.sources.simulator import Simulation, World, batches, simulate
 from features.store import Store
-from training.config import Config, load
+from training.alpha_config import AlphaConfig
+from training.config import load
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BOUNDS = ("high", "low", "limit_up", "limit_down")
@@ -31,7 +32,7 @@ def stored(root: Path, simulation: Simulation) -> Store:
     return store
 
 
-def config(name: str, *overrides: str) -> Config:
+def config(name: str, *overrides: str) -> AlphaConfig:
     """A config of configs/ for small universes."""
     return load(CONFIGS / f"{name}.yaml", ("evaluate.min_names=50", "evaluate.top_k=20", *overrides))
 

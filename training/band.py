@@ -17,7 +17,7 @@ import numpy as np
 from features.panel import DataError, Float32Array, Float64Array, IntArray
 from features.scratch import IN_MEMORY, Scratch
 from models.alpha.intervals import FittedBand, QuantileBand
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.intervals import Bands, adaptive_bands
 from training.fit import standardised
 from training.market import Market
@@ -51,7 +51,7 @@ class Band:
         return cls(FittedPreprocess.from_dict(told), FittedBand.load(folder / "model"))
 
 
-def reach(config: Config) -> int:
+def reach(config: AlphaConfig) -> int:
     """Sessions before the first one with a band that its trees must not have learnt from, since they calibrate it."""
     if config.intervals is None:
         return 0
@@ -59,7 +59,7 @@ def reach(config: Config) -> int:
 
 
 def fit_band(
-    config: Config, market: Market, sessions: IntArray, first: int, scratch: Scratch = IN_MEMORY
+    config: AlphaConfig, market: Market, sessions: IntArray, first: int, scratch: Scratch = IN_MEMORY
 ) -> Band | None:
     """Quantile trees on those of `sessions` whose outcomes were known `reach` before `first`; None without intervals.
 
@@ -104,7 +104,7 @@ def quantiles(band: Band, market: Market, start: int, stop: int) -> tuple[Float6
     return table.unstack(found[:, 0]), table.unstack(found[:, 1])
 
 
-def settled(config: Config, market: Market) -> IntArray:
+def settled(config: AlphaConfig, market: Market) -> IntArray:
     """Row from which it is known what became of a position, (T, N): its exit, or that it has none; -1: no position.
 
     One that waits to be sold settles at the latest when a label would be given up, so that a session cut off at t
@@ -116,14 +116,14 @@ def settled(config: Config, market: Market) -> IntArray:
     return np.where(labels.exit >= 0, labels.exit, np.where(held, given_up, -1))
 
 
-def known_from(config: Config, market: Market) -> IntArray:
+def known_from(config: AlphaConfig, market: Market) -> IntArray:
     """Row from which on the outcomes of a session are all known, (T,); beyond all rows where it has none."""
     latest = settled(config, market).max(axis=1, initial=-1)
     return np.where((market.labels.exit >= 0).any(axis=1), latest, np.iinfo(np.int64).max)
 
 
 def bands(
-    config: Config,
+    config: AlphaConfig,
     market: Market,
     lower: Float64Array,
     upper: Float64Array,

@@ -10,7 +10,7 @@ import polars as pl
 from features.factor import Factor
 from features.panel import Float64Array, Matrix
 from models.blocks import release
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.capacity import capacity
 from training.evaluate.evidence import BandEvidence, Evidence, FactorCoverage, Headline, Significance
 from training.evaluate.ic import IcSummary, by_board, by_size, daily_ic, ic_by_group, ic_by_year
@@ -27,7 +27,9 @@ _INTERVALS = {
 }
 
 
-def factor_table(config: Config, data: AlphaData, known: Mapping[str, Factor], share: Float64Array) -> pl.DataFrame:
+def factor_table(
+    config: AlphaConfig, data: AlphaData, known: Mapping[str, Factor], share: Float64Array
+) -> pl.DataFrame:
     """Each factor's own RankIC before the holdout, with q-values over all of them (Benjamini and Hochberg).
 
     On every horizon-th session, whose outcomes do not overlap; strongest first.
@@ -65,7 +67,9 @@ def _ics(table: Matrix, value: Float64Array, sessions: np.ndarray, least: int) -
     return list(out)
 
 
-def groups(config: Config, data: AlphaData, judged: Judgement, score: Float64Array) -> dict[str, dict[str, IcSummary]]:
+def groups(
+    config: AlphaConfig, data: AlphaData, judged: Judgement, score: Float64Array
+) -> dict[str, dict[str, IcSummary]]:
     """RankIC inside boards, inside thirds by turnover, and by year."""
     value, least = data.labels.value, max(config.evaluate.min_names // 10, 5)
     size = by_size(data.quotes["total_turnover"], data.universe)
@@ -111,7 +115,7 @@ def headlines(judged: Judgement, metrics: Mapping[str, float]) -> list[Headline]
 
 
 def evidence(
-    config: Config,
+    config: AlphaConfig,
     data: AlphaData,
     judged: Judgement,
     holdout: Judgement | None,

@@ -10,7 +10,7 @@ import polars as pl
 from features.factor import Factor
 from models.alpha.importance import contributions, permutation_importance
 from models.base import Sample
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.tasks.alpha import AlphaData, Scored
 
 _ROWS = 20_000  # that are permuted; whole sessions, evenly spaced
@@ -18,7 +18,7 @@ _EXPLAINED = 2_000  # rows for TreeSHAP, which visits every tree for each
 _MOST = 40  # columns that are permuted, those of the largest gain
 
 
-def explained(config: Config, data: AlphaData, scored: Scored, known: Mapping[str, Factor]) -> pl.DataFrame:
+def explained(config: AlphaConfig, data: AlphaData, scored: Scored, known: Mapping[str, Factor]) -> pl.DataFrame:
     """A row a column of the model, by its share of the gain: factor, 中文, gain, contribution, permutation.
 
     gain          share of the loss that splits on it have saved (of a line: of coefficient times spread), in the fit

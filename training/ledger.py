@@ -19,7 +19,7 @@ from typing import Final, Self
 import numpy as np
 
 from features.panel import Float64Array, IntArray, SessionArray
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.overfitting import SharpeMoments, deflated_sharpe, sharpe_moments
 from training.records import RunRecord
 from training.splits import Split
@@ -32,18 +32,18 @@ SHARPE: Final = "ledger/sharpe_session"  # metric: Sharpe ratio per session of t
 _NOT_OF_THE_TRIAL: Final = ("name", "registration", "tune", "intervals")
 
 
-def trial_hash(config: Config) -> str:
+def trial_hash(config: AlphaConfig) -> str:
     """Twelve hex digits over the settings that make the scores and the portfolio that they are judged by."""
     told = config.model_dump(mode="json", exclude=set(_NOT_OF_THE_TRIAL))
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def market_of(config: Config) -> str:
+def market_of(config: AlphaConfig) -> str:
     """What trials must share to count against each other: asset class and store."""
     return f"{config.data.asset_class} {PurePosixPath(config.data.store)}"
 
 
-def trial_tags(config: Config, sessions: SessionArray, split: Split) -> dict[str, str]:
+def trial_tags(config: AlphaConfig, sessions: SessionArray, split: Split) -> dict[str, str]:
     """What a run says of itself as a trial; to be written before its result is."""
     tested = np.concatenate([fold.test for fold in split.folds])
     return {"market": market_of(config), "trial_hash": trial_hash(config), "dev_span": _span(sessions, tested)}

@@ -12,7 +12,8 @@ from typing import Final, Self
 
 from features.panel import DataError
 from features.universe import Universe
-from training.config import Config
+from training.alpha_config import AlphaConfig
+from training.config import Config, alpha_config, of_dump
 
 _FILE: Final = "manifest.json"
 
@@ -40,12 +41,17 @@ class Manifest:
     @cached_property
     def config(self) -> Config:
         """The config of the run."""
-        return Config.of_dump(self.settings)
+        return of_dump(self.settings)
+
+    @property
+    def alpha(self) -> AlphaConfig:
+        """The config of a run of the alpha task; ConfigError for another's."""
+        return alpha_config(self.config, "model")
 
     @property
     def horizon(self) -> int:
         """Sessions from entry to exit."""
-        return self.config.label.horizon
+        return self.alpha.label.horizon
 
     @property
     def store(self) -> str:
@@ -55,7 +61,7 @@ class Manifest:
     @property
     def expressions(self) -> dict[str, str]:
         """Name -> text of the factors that the config has written."""
-        return self.config.features.expressions
+        return self.alpha.features.expressions
 
     @property
     def factor_hash(self) -> str:
@@ -65,7 +71,7 @@ class Manifest:
     @property
     def tradable(self) -> Universe:
         """The universe that the model was trained on."""
-        return Universe(**self.config.data.universe.model_dump())
+        return Universe(**self.alpha.data.universe.model_dump())
 
     def require_same_factors(self, now: Mapping[str, str], who: str) -> None:
         """Refuse to serve where the code computes another number under the same name, or none."""

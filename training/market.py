@@ -22,7 +22,7 @@ from features.scratch import IN_MEMORY, Scratch
 from features.sessions import Day
 from features.store import Store
 from features.universe import Universe
-from training.config import Config, Label
+from training.alpha_config import AlphaConfig, Label
 from training.fills import adjusting
 from training.labels import Labels, make_labels
 
@@ -53,7 +53,7 @@ class Market:
     notes: tuple[str, ...]
 
 
-def factors_of(config: Config) -> tuple[Catalogue, tuple[str, ...]]:
+def factors_of(config: AlphaConfig) -> tuple[Catalogue, tuple[str, ...]]:
     """The catalogue with the config's own expressions, and the names of the factors that it asks for."""
     asked = config.features.model_dump()
     known = catalogue(config.data.asset_class).with_expressions(asked.pop("expressions"))
@@ -61,7 +61,7 @@ def factors_of(config: Config) -> tuple[Catalogue, tuple[str, ...]]:
 
 
 def gather(
-    config: Config,
+    config: AlphaConfig,
     store: Store,
     start: Day | None,
     end: Day | None,
@@ -103,7 +103,7 @@ def gather(
     )
 
 
-def labels_of(config: Config, market: Market, horizon: int) -> Labels:
+def labels_of(config: AlphaConfig, market: Market, horizon: int) -> Labels:
     """The labels of the config, but of another horizon: for a study of decay."""
     label = config.label.model_copy(update={"horizon": horizon})
     return _labels(label, market.quotes, market.universe, market.benchmark, market.industry, market.delisted)
@@ -136,7 +136,7 @@ def _labels(
     )
 
 
-def require(config: Config, store: Store) -> None:
+def require(config: AlphaConfig, store: Store) -> None:
     """Refuse at once, before anything is made: unknown factors, factors that look ahead, bars that give none."""
     known, names = factors_of(config)
     asset_class = config.data.asset_class
@@ -182,7 +182,7 @@ def _sigma(quotes: Panels) -> Float64Array:
     return np.where(found > 0, found, np.nan)
 
 
-def _industry(config: Config, store: Store, stacked: Matrix, version: int) -> Float64Array | None:
+def _industry(config: AlphaConfig, store: Store, stacked: Matrix, version: int) -> Float64Array | None:
     asset_class = config.data.asset_class
     if config.label.excess != "industry":
         return None
@@ -190,7 +190,7 @@ def _industry(config: Config, store: Store, stacked: Matrix, version: int) -> Fl
     return np.broadcast_to(facts["industry"], facts.shape)
 
 
-def _benchmark(config: Config, store: Store, stacked: Matrix, notes: list[str]) -> Float64Array | None:
+def _benchmark(config: AlphaConfig, store: Store, stacked: Matrix, notes: list[str]) -> Float64Array | None:
     """Open and close of the index (T, 2); without its bars a note, unless the label cannot do without."""
     name = config.data.benchmark
     if name is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
 from models.base import AlphaSpec
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.ic import daily_ic
 from training.evaluate.portfolio import simulate_topk
 from training.splits import Fold, combinatorial
@@ -54,11 +54,11 @@ class Development:
         digest.update(np.ascontiguousarray(self.value).tobytes())
         return digest.hexdigest()
 
-    def rank_ic(self, config: Config, score: Float64Array, rows: slice) -> Float64Array:
+    def rank_ic(self, config: AlphaConfig, score: Float64Array, rows: slice) -> Float64Array:
         """Each session's RankIC of scores (T, N) on a span of sessions, (rows,)."""
         return daily_ic(score[rows], self.value[rows], method="rank", min_names=config.evaluate.min_names)
 
-    def net_excess(self, config: Config, score: Float64Array) -> Float64Array:
+    def net_excess(self, config: AlphaConfig, score: Float64Array) -> Float64Array:
         """Each session's return of the top k after costs less that of the universe, (S,); NaN outside the tests."""
         held = simulate_topk(
             score[: len(self.sessions)],
@@ -118,7 +118,7 @@ class Walked:
     running: Objective
 
 
-def walk(config: Config, data: alpha.AlphaData, development: Development) -> Iterator[Walked]:
+def walk(config: AlphaConfig, data: alpha.AlphaData, development: Development) -> Iterator[Walked]:
     """Fit and score fold after fold of the development, never the holdout.
 
     Errors  FitError for a model that cannot be estimated; DataError when no session has names enough to be judged
@@ -142,7 +142,7 @@ def walk(config: Config, data: alpha.AlphaData, development: Development) -> Ite
         )
 
 
-def combinatorial_excess(config: Config, data: alpha.AlphaData, development: Development) -> Float64Array:
+def combinatorial_excess(config: AlphaConfig, data: alpha.AlphaData, development: Development) -> Float64Array:
     """Net excess of every session of the development, each tested on by models that learnt from both sides of it, (S,).
 
     The mean over the back-test paths of combinatorial purged cross-validation. A judgement of the choice between
@@ -165,12 +165,12 @@ def combinatorial_excess(config: Config, data: alpha.AlphaData, development: Dev
     return np.asarray(np.mean(paths, axis=0))
 
 
-def with_spec(config: Config, spec: AlphaSpec) -> Config:
+def with_spec(config: AlphaConfig, spec: AlphaSpec) -> AlphaConfig:
     """The config with the settings of a spec as its model's params."""
     return _with_params(config, {name: getattr(spec, name) for name in config.model.params})
 
 
-def with_threads(config: Config, threads: int) -> Config:
+def with_threads(config: AlphaConfig, threads: int) -> AlphaConfig:
     """The config with its model, and the members of an ensemble, on at most so many threads."""
     return _with_params(config, {name: _limited(name, value, threads) for name, value in config.model.params.items()})
 
@@ -183,7 +183,7 @@ def _limited(name: str, value: Any, threads: int) -> Any:  # noqa: ANN401
     return min(value, threads) if name == "threads" else value
 
 
-def _with_params(config: Config, params: Mapping[str, Any]) -> Config:
+def _with_params(config: AlphaConfig, params: Mapping[str, Any]) -> AlphaConfig:
     return config.model_copy(update={"model": config.model.model_copy(update={"params": dict(params)})})
 
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from features.matrix import factor_hashes
 from features.store import Store
+from training.alpha_config import AlphaConfig
 from training.band import BAND, Band
-from training.config import Config
 from training.fit import Scorer
 from training.manifest import Manifest
 from training.market import Market, factors_of
@@ -46,7 +46,7 @@ HEADLINE = (
 )
 
 
-def manifest_of(config: Config, store: Store, data: Market) -> Manifest:
+def manifest_of(config: AlphaConfig, store: Store, data: Market) -> Manifest:
     """What serving must know of the run, with the versions of every table that it may have read."""
     asset_class = config.data.asset_class
     read = [t for t in store.tables() if t.startswith(("bars/", "reference/"))]
@@ -64,7 +64,7 @@ def manifest_of(config: Config, store: Store, data: Market) -> Manifest:
     )
 
 
-def record_settings(config: Config, store: Store, data: AlphaData, manifest: Manifest, run: RunLog) -> None:
+def record_settings(config: AlphaConfig, store: Store, data: AlphaData, manifest: Manifest, run: RunLog) -> None:
     """What the run was told, and on what."""
     run.params({k: v for k, v in config.settings().items() if k != "register"})
     run.text("config.yaml", config.dump())
@@ -119,7 +119,7 @@ def headline(metrics: Mapping[str, float]) -> list[tuple[str, str, str]]:
     return [(label, shown.get(m, "-"), shown.get(f"holdout_{m}", "-")) for label, m, _, _ in HEADLINE]
 
 
-def note(config: Config, data: AlphaData, metrics: Mapping[str, float], warnings: list[str]) -> str:
+def note(config: AlphaConfig, data: AlphaData, metrics: Mapping[str, float], warnings: list[str]) -> str:
     """The run's description: the numbers that a researcher asks for first, in Markdown."""
     table, lost = data.matrix, data.labels.lost
     lines = [

@@ -15,7 +15,7 @@ import numpy as np
 
 from features.panel import BoolArray, DataError
 from features.store import Store
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.ic import IcSummary, daily_ic, ic_summary
 from training.labels import Labels
 from training.tasks import alpha
@@ -37,7 +37,7 @@ class Placebo:
 
 
 def placebo(
-    config: Config,
+    config: AlphaConfig,
     store: Store,
     *,
     shift: int = 120,
@@ -85,7 +85,7 @@ def shifted(labels: Labels, universe: BoolArray, shift: int) -> Labels:
     return labels.with_outcomes(np.where(universe, value, np.nan))
 
 
-def _walked(config: Config, data: alpha.AlphaData) -> IcSummary:
+def _walked(config: AlphaConfig, data: alpha.AlphaData) -> IcSummary:
     score = np.full(data.universe.shape, np.nan)
     for fold in data.split.folds:
         found = alpha.walk(config, data, fold).score

@@ -15,7 +15,7 @@ import polars as pl
 
 from features.panel import DataError, Float64Array, SessionArray
 from models.base import FitError
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.overfitting import Pbo, SharpeMoments, pbo, sharpe_moments
 from training.ledger import Ledger, Trials, market_of, trial_hash
 from training.tracking import RunLog, Tracking
@@ -125,9 +125,9 @@ class Verdict:
 
 def judge(
     tracking: Tracking,
-    config: Config,
+    config: AlphaConfig,
     best: Trial,
-    best_config: Config,
+    best_config: AlphaConfig,
     trials: Sequence[Trial],
     excess_of: Callable[[Trial], Float64Array],
 ) -> Verdict:
@@ -190,7 +190,7 @@ def record(
     home: Path,
     study: str,
     best: Trial,
-    chosen: Config,
+    chosen: AlphaConfig,
     trials: Sequence[Trial],
     verdict: Verdict,
     notes: Sequence[str],

@@ -38,7 +38,8 @@ from features.panel import ConfigError, Float64Array
 from features.store import Store
 from models.base import FitError
 from training import study_record
-from training.config import Config, load
+from training.alpha_config import AlphaConfig
+from training.config import alpha_config, load
 from training.evaluate.overfitting import sharpe_moments
 from training.ledger import EXPERIMENT, SHARPE, trial_tags
 from training.market import factors_of, require
@@ -89,7 +90,7 @@ class Tuned:
 
 
 def tune(
-    config: Config,
+    config: AlphaConfig,
     home: Path,
     *,
     trials: int | None = None,
@@ -134,7 +135,7 @@ def obey() -> None:
         _be_quiet(stack)
         written = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.yaml"
         written.write_text(order["config"], encoding="utf-8")
-        search = Search(load(written), Path(order["home"]), order["storage"], lambda line: None)
+        search = Search(alpha_config(load(written), "tune"), Path(order["home"]), order["storage"], lambda line: None)
         if search.study.study_name != order["study"]:
             raise ConfigError("tune", f"the study must still be {order['study']}", search.study.study_name)
         search.target, search.threads = int(order["trials"]), int(order["threads"])
@@ -145,7 +146,7 @@ def obey() -> None:
 class Search:
     """A process's work on a study."""
 
-    def __init__(self, config: Config, home: Path, url: str | None, say: Callable[[str], None]) -> None:
+    def __init__(self, config: AlphaConfig, home: Path, url: str | None, say: Callable[[str], None]) -> None:
         """Prepare the data, and open the study that they and the settings name."""
         self.config, self.home, self.say = config, home, say
         store = Store(home / config.data.store)
@@ -233,7 +234,7 @@ class Search:
             raise optuna.TrialPruned
         return last.running.value
 
-    def _walk(self, trial: optuna.Trial, config: Config, run: RunLog) -> Walked | None:
+    def _walk(self, trial: optuna.Trial, config: AlphaConfig, run: RunLog) -> Walked | None:
         """The state after the last fold; None where the trial was pruned before."""
         fitted = config if self.threads is None else with_threads(config, self.threads)
         folds, state = len(self.data.split.folds), None
@@ -248,7 +249,7 @@ class Search:
                 raise KeyboardInterrupt
         return state
 
-    def _record(self, config: Config, last: Walked, run: RunLog) -> None:
+    def _record(self, config: AlphaConfig, last: Walked, run: RunLog) -> None:
         excess = self.development.net_excess(config, last.score)
         study_record.write_daily(run, self.development.sessions, last.rank_ic, excess)
         told = {
@@ -394,7 +395,7 @@ def _storage(home: Path, url: str | None) -> RDBStorage:
 
 
 def _study_run(
-    tracking: Tracking, study: optuna.Study, config: Config, home: Path, store: Store, data: alpha.AlphaData
+    tracking: Tracking, study: optuna.Study, config: AlphaConfig, home: Path, store: Store, data: alpha.AlphaData
 ) -> RunLog:
     """The study's run in MLflow, made by the first process and opened again by every later one."""
     with FileLock(home.resolve() / "mlruns" / ".optuna.lock", timeout=120):
@@ -464,7 +465,7 @@ def _pictures(study: optuna.Study) -> tuple[list[tuple[str, str, Any]], list[str
     return pictures, notes
 
 
-def _digest(config: Config, fingerprint: str) -> str:
+def _digest(config: AlphaConfig, fingerprint: str) -> str:
     """Twelve hex digits over the data and all settings under which trials can be compared."""
     told = config.model_dump(mode="json", exclude={"name", "registration", "intervals"})
     for name in ("trials", "combinatorial"):

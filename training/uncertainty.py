@@ -18,8 +18,8 @@ import numpy as np
 
 from features.panel import BoolArray, DataError, Float64Array
 from features.sessions import Calendar
+from training.alpha_config import AlphaConfig
 from training.band import Band, bands, known_from, quantiles, reach
-from training.config import Config
 from training.evaluate.ic import daily_ic
 from training.evaluate.intervals import IC_SESSIONS, mu_hat, rolling_coverage, share_within, shrunk_ic
 from training.excess import BETA_WINDOW
@@ -64,7 +64,7 @@ class Outlook:
 class Walk:
     """Bands of fold after fold: what one has learnt of its misses, the next carries on."""
 
-    def __init__(self, config: Config, market: Market) -> None:
+    def __init__(self, config: AlphaConfig, market: Market) -> None:
         self._config, self._market = config, market
         shape = market.universe.shape
         self._lo, self._hi = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -125,7 +125,7 @@ class Record:
 
 
 def expected(
-    config: Config,
+    config: AlphaConfig,
     market: Market,
     score: Float64Array,
     first: int = 0,
@@ -149,7 +149,7 @@ def expected(
     return out
 
 
-def record(config: Config, market: Market, score: Float64Array, level: float | None) -> Record:
+def record(config: AlphaConfig, market: Market, score: Float64Array, level: float | None) -> Record:
     """What serving carries on from, after out-of-sample scores (T, N) of the folds."""
     ic = daily_ic(score, market.labels.value, min_names=config.evaluate.min_names)
     days, last = market.matrix.sessions, len(market.matrix.sessions) - 1
@@ -157,7 +157,7 @@ def record(config: Config, market: Market, score: Float64Array, level: float | N
     return Record(str(days[last]), level, {str(days[t]): float(ic[t]) for t in told})
 
 
-def history(config: Config, kept: Record, calendar: Calendar, session: np.datetime64) -> np.datetime64:
+def history(config: AlphaConfig, kept: Record, calendar: Calendar, session: np.datetime64) -> np.datetime64:
     """The first session whose factors and quotes the outlook of `session` asks for."""
     begin = min(session, np.datetime64(kept.trained_to, "D"))
     settles = 1 + config.label.horizon + config.label.max_exit_delay
@@ -168,7 +168,7 @@ def history(config: Config, kept: Record, calendar: Calendar, session: np.dateti
 
 
 def carry_on(
-    config: Config, kept: Record, market: Market, score: Float64Array, band: Band | None, first: int
+    config: AlphaConfig, kept: Record, market: Market, score: Float64Array, band: Band | None, first: int
 ) -> Outlook:
     """What the scores (T, N) of a fitted scorer promise from row `first` on, with what has been learnt since its fit.
 

@@ -121,10 +121,10 @@ def placebo(
     """
     from features.store import Store
     from serving import show
-    from training.config import load
+    from training.config import alpha_config, load
     from training.placebo import placebo as walk_placebos
 
-    settings = load(config, overrides or [])
+    settings = alpha_config(load(config, overrides or []), "check placebo")
     with show.progress("sessions built") as moved:
         store = Store(home / settings.data.store)
         found = walk_placebos(settings, store, shift=shift, seed=seed, say=show.line, progress=moved)
@@ -171,10 +171,10 @@ def _asked(
     if config is None:
         known = catalogue(asset_class)
         return Store(home / store), known, known.stored()
-    from training.config import load
+    from training.config import alpha_config, load
     from training.market import factors_of
 
-    settings = load(config, overrides or [])
+    settings = alpha_config(load(config, overrides or []), "factors")
     return Store(home / settings.data.store), *factors_of(settings)
 
 

@@ -75,10 +75,10 @@ def tune(
     Example: daybar tune configs/alpha_xgb.yaml --trials 60 --jobs 2
     """
     from serving import show
-    from training.config import load
+    from training.config import alpha_config, load
     from training.tune import tune as tune_run
 
-    settings = load(config, overrides or [])
+    settings = alpha_config(load(config, overrides or []), "tune")
     with show.progress("trials") as moved:
         tuned = tune_run(settings, home, trials=trials, jobs=jobs, storage=storage, say=show.line, progress=moved)
     show.tuned(tuned, home)

@@ -100,7 +100,7 @@ def test_a_config_of_ones_own_goes_the_same_road(daybar: Daybar, own_home: Path)
     assert "registered 我的模型 version 1, alias try" in trained.out
     assert f"next: daybar predict 我的模型@try --home {own_home}" in trained.out
     manifest = Manifest.load(Tracking(own_home).resolve("我的模型@try").folder)
-    assert (manifest.horizon, manifest.config.label.entry, manifest.target) == (
+    assert (manifest.horizon, manifest.alpha.label.entry, manifest.target) == (
         3,
         "next_vwap",
         "excess_return_benchmark",

@@ -21,7 +21,7 @@ import pytest
 from features.panel import Float64Array
 from features.sources.simulator import NULL, PLANTED, World
 from tests.simulated_market import config, market, planted_signal, stored
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.ic import IcSummary, daily_ic, ic_summary
 from training.evaluate.intervals import rolling_coverage, share_within
 from training.labels import Labels
@@ -57,7 +57,7 @@ class Walked:
     planted: IcSummary
 
 
-def scores(settings: Config, data: alpha.AlphaData) -> Float64Array:
+def scores(settings: AlphaConfig, data: alpha.AlphaData) -> Float64Array:
     """Scores (T, N) on the test sessions of all folds."""
     out = np.full(data.universe.shape, np.nan)
     for fold in data.split.folds:
@@ -66,11 +66,11 @@ def scores(settings: Config, data: alpha.AlphaData) -> Float64Array:
     return out
 
 
-def rank_ic(settings: Config, score: Float64Array, labels: Labels) -> IcSummary:
+def rank_ic(settings: AlphaConfig, score: Float64Array, labels: Labels) -> IcSummary:
     return ic_summary(daily_ic(score, labels.value, min_names=settings.evaluate.min_names), settings.label.horizon)
 
 
-def walked(settings: Config, world: World, seed: int) -> Walked:
+def walked(settings: AlphaConfig, world: World, seed: int) -> Walked:
     simulation = market(world, STOCKS, SESSIONS, seed)
     with TemporaryDirectory() as folder:
         store = stored(Path(folder) / "store", simulation)

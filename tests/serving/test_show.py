@@ -14,10 +14,11 @@ from features.sources.batch import Batch
 from features.store import Store
 from serving import show
 from tests.small_market import bars, calendar
+from training.page import headline
 from training.run import Trained
 
 METRICS = {"rank_ic/mean": 0.0512, "holdout_rank_ic/mean": -0.01}
-TRAINED = Trained("0123abcd", METRICS, (), {"kept": 1234}, "m", 2, "best")
+TRAINED = Trained("0123abcd", METRICS, (), {"kept": 1234}, "m", 2, "best", tuple(headline(METRICS)))
 
 
 def test_a_table_shows_every_row_with_numbers_a_reader_can_read(capsys) -> None:

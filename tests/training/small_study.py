@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from tests.small_market import bars, small_store
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.tracking import Tracking
 
 SETTINGS = {
@@ -27,12 +27,12 @@ SETTINGS = {
 }
 
 
-def small_config(**sections: object) -> Config:
+def small_config(**sections: object) -> AlphaConfig:
     """The settings, with sections laid over them."""
     told = {k: tuple_lists(v) for k, v in SETTINGS.items()}
     for name, changes in sections.items():
         told[name] = {**told.get(name, {}), **changes} if isinstance(changes, dict) else changes
-    return Config.model_validate(told)
+    return AlphaConfig.model_validate(told)
 
 
 def tuple_lists(value: object) -> object:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import models.alpha
-from training.config import Config, ConfigError, json_schema, load
+from training.alpha_config import AlphaConfig
+from training.config import ConfigError, json_schema, load
 from training.yaml_source import dump, parse
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -341,4 +342,4 @@ def test_the_hash_follows_the_settings_and_not_how_they_were_written(config_file
     assert one.hash == same.hash
     assert len(one.hash) == 12
     assert load(config_file(MINIMAL + "seed: 4\n")).hash != one.hash
-    assert Config.model_validate({"name": "x", "seed": 3, "model": {"kind": "xgboost"}}).hash == one.hash
+    assert AlphaConfig.model_validate({"name": "x", "seed": 3, "model": {"kind": "xgboost"}}).hash == one.hash

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from serving.demo import demo_config
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.evaluate.overfitting import SharpeMoments
 from training.ledger import SHARPE, Ledger, Trials, look_tags, market_of, net_excess_moments, trial_hash, trial_tags
 from training.records import RunRecord
@@ -24,7 +24,7 @@ SPLIT = walk_forward(200, gap=6, embargo=4, train=90, test=20)
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
+def config() -> AlphaConfig:
     return demo_config("alpha_linear", "tiny")
 
 
@@ -44,7 +44,7 @@ def tracking(migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Tracking(tmp_path)
 
 
-def section(config: Config, name: str, **changes: object) -> Config:
+def section(config: AlphaConfig, name: str, **changes: object) -> AlphaConfig:
     return config.model_copy(update={name: getattr(config, name).model_copy(update=changes)})
 
 
@@ -60,7 +60,7 @@ def looked(span: str, status: str = "FINISHED") -> RunRecord:
     return RunRecord("x", "x", status, datetime.now(UTC), tags, {}, {})
 
 
-def test_what_changes_a_score_or_a_return_is_another_trial(config: Config) -> None:
+def test_what_changes_a_score_or_a_return_is_another_trial(config: AlphaConfig) -> None:
     same = [
         config.model_copy(update={"name": "other", "registration": None, "intervals": None}),
         section(config, "tune", trials=7),
@@ -76,7 +76,7 @@ def test_what_changes_a_score_or_a_return_is_another_trial(config: Config) -> No
     assert len({trial_hash(one) for one in (config, *other)}) == 6
 
 
-def test_the_tags_name_market_trial_and_the_sessions_tested(config: Config) -> None:
+def test_the_tags_name_market_trial_and_the_sessions_tested(config: AlphaConfig) -> None:
     tags = trial_tags(config, SESSIONS, SPLIT)
     first, last = SPLIT.folds[0].test[0], SPLIT.folds[-1].test[-1]
     assert tags == {

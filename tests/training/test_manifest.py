@@ -11,10 +11,10 @@ import pytest
 
 from features.panel import DataError
 from features.universe import Universe
-from training.config import Config, Data, Features, Model
+from training.alpha_config import AlphaConfig, Data, Features, Model
 from training.manifest import Manifest
 
-CONFIG = Config(
+CONFIG = AlphaConfig(
     name="m",
     data=Data(store="market", start=dt.date(2020, 1, 2), universe={"min_listed": 30, "min_turnover": 2e6}),
     features=Features(expressions={"mom": "close / lag(close, 5) - 1"}),

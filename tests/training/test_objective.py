@@ -13,7 +13,7 @@ from features.panel import DataError, IntArray
 from features.store import Store
 from models.alpha.xgboost import XGBoost
 from tests.training.small_study import small_config, small_home
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.labels import Labels
 from training.objective import Development, Objective, combinatorial_excess, walk, with_spec, with_threads
 from training.splits import combinatorial
@@ -22,7 +22,7 @@ from training.tasks.alpha import AlphaData
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
+def config() -> AlphaConfig:
     return small_config()
 
 
@@ -32,12 +32,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def data(config: Config, store: Store) -> AlphaData:
+def data(config: AlphaConfig, store: Store) -> AlphaData:
     return alpha.prepare(config, store, lambda line: None, lambda done, total: None)
 
 
 @pytest.fixture(scope="module")
-def short(store: Store) -> tuple[Config, AlphaData]:
+def short(store: Store) -> tuple[AlphaConfig, AlphaData]:
     """Labels of two sessions: of longer ones the market has too few for groups."""
     config = small_config(label={"horizon": 2})
     return config, alpha.prepare(config, store, lambda line: None, lambda done, total: None)
@@ -60,7 +60,7 @@ def test_one_month_has_no_spread_and_nothing_has_no_objective() -> None:
     assert nothing.n == 0
 
 
-def test_a_walk_is_the_folds_of_the_report_judged_session_by_session(config: Config, data: AlphaData) -> None:
+def test_a_walk_is_the_folds_of_the_report_judged_session_by_session(config: AlphaConfig, data: AlphaData) -> None:
     *_, last = walk(config, data, Development.of(data))
     stop = int(data.split.holdout[0])
     value = data.labels.known_before(stop).value
@@ -79,7 +79,7 @@ def test_a_walk_is_the_folds_of_the_report_judged_session_by_session(config: Con
     assert last.number == len(data.split.folds) - 1
 
 
-def test_the_running_objective_is_that_of_the_folds_so_far(config: Config, data: AlphaData) -> None:
+def test_the_running_objective_is_that_of_the_folds_so_far(config: AlphaConfig, data: AlphaData) -> None:
     development = Development.of(data)
     states = [(s.number, s.fold, s.running, s.rank_ic.copy()) for s in walk(config, data, development)]
     assert [number for number, *_ in states] == [fold.number for fold in data.split.folds]
@@ -90,7 +90,7 @@ def test_the_running_objective_is_that_of_the_folds_so_far(config: Config, data:
         assert alone == pytest.approx(np.nanmean(rank_ic[fold.test]))
 
 
-def test_the_development_ends_where_the_holdout_begins(config: Config, data: AlphaData) -> None:
+def test_the_development_ends_where_the_holdout_begins(config: AlphaConfig, data: AlphaData) -> None:
     development, stop = Development.of(data), int(data.split.holdout[0])
     assert len(development.sessions) == stop == len(development.value) == development.quotes.shape[0]
     late = data.labels.exit[:stop] >= stop
@@ -110,7 +110,7 @@ def test_too_few_names_are_refused_with_what_to_do(data: AlphaData) -> None:
     assert "evaluate.min_names" in caught.value.help
 
 
-def test_a_spec_becomes_the_params_of_a_config_and_threads_only_shrink(config: Config) -> None:
+def test_a_spec_becomes_the_params_of_a_config_and_threads_only_shrink(config: AlphaConfig) -> None:
     spec = XGBoost(max_depth=6, rounds=3, threads=4)
     drawn = with_spec(config, spec)
     assert drawn.model.spec() == spec
@@ -134,7 +134,7 @@ def test_the_fingerprint_is_of_the_sessions_the_labels_and_the_factors(data: Alp
     assert development.fingerprint(hashes) != known
 
 
-def test_a_combinatorial_back_test_covers_the_development_and_no_more(short: tuple[Config, AlphaData]) -> None:
+def test_a_combinatorial_back_test_covers_the_development_and_no_more(short: tuple[AlphaConfig, AlphaData]) -> None:
     config, data = short
     development = Development.of(data)
     excess = combinatorial_excess(config, data, development)
@@ -145,13 +145,13 @@ def test_a_combinatorial_back_test_covers_the_development_and_no_more(short: tup
 
 
 def test_what_a_combinatorial_model_learns_from_meets_no_label_that_it_is_tested_on(
-    short: tuple[Config, AlphaData], monkeypatch: pytest.MonkeyPatch
+    short: tuple[AlphaConfig, AlphaData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, data = short
     stop, seen = int(data.split.holdout[0]), []
     fit = alpha.fit_on
 
-    def watched(given: Config, whole: AlphaData, sessions: IntArray, labels: Labels) -> object:
+    def watched(given: AlphaConfig, whole: AlphaData, sessions: IntArray, labels: Labels) -> object:
         seen.append((sessions, labels.exit))
         return fit(given, whole, sessions, labels)
 

@@ -21,7 +21,8 @@ from features.panel import DataError
 from features.store import Store
 from serving.demo import demo_config
 from serving.predict import predict
-from training.config import Config, load
+from training.alpha_config import AlphaConfig
+from training.config import load
 from training.fit import Scorer
 from training.manifest import Manifest
 from training.page import HEADLINE, headline
@@ -33,7 +34,7 @@ MODEL = "alpha_linear_5d@champion"
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
+def config() -> AlphaConfig:
     return demo_config("alpha_linear", "tiny")
 
 
@@ -72,7 +73,7 @@ def test_a_run_ends_finished_under_the_name_of_its_config(client: mlflow.MlflowC
     assert "| RankIC, mean |" in run.data.tags["mlflow.note.content"]
 
 
-def test_its_config_is_read_back_to_an_equal_one(client, run: Run, config: Config, tmp_path: Path) -> None:
+def test_its_config_is_read_back_to_an_equal_one(client, run: Run, config: AlphaConfig, tmp_path: Path) -> None:
     client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
     back = load(tmp_path / "config.yaml")
     assert back == config
@@ -336,12 +337,12 @@ def test_a_run_that_fails_is_recorded_as_failed_with_the_reason(own_home: Path) 
     assert [len(one.versions) for one in tracking.list_models() if one.name == config.name] == [1]
 
 
-def test_a_store_that_is_not_there_says_what_to_do(tmp_path: Path, config: Config) -> None:
+def test_a_store_that_is_not_there_says_what_to_do(tmp_path: Path, config: AlphaConfig) -> None:
     with pytest.raises(DataError, match=r"hold the table bars/CS; found no table\.\n  Run `daybar ingest` first"):
         train(config, tmp_path)
 
 
-def test_a_restated_bar_is_a_new_data_version(own_home: Path, config: Config) -> None:
+def test_a_restated_bar_is_a_new_data_version(own_home: Path, config: AlphaConfig) -> None:
     store = Store(own_home / "store")
     bars = store.scan("bars/CS").filter(pl.col("date") == pl.date(2021, 9, 17)).head(1).collect()
     store.upsert("bars/CS", bars.with_columns(pl.col("volume") + 100))

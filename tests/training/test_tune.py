@@ -16,7 +16,8 @@ from models.alpha.xgboost import XGBoost
 from models.base import FitError
 from tests.training.small_study import copied, small_config, small_home, trials
 from training import tune as tuning
-from training.config import Config, load
+from training.alpha_config import AlphaConfig
+from training.config import load
 from training.evaluate.overfitting import deflated_sharpe, pbo, sharpe_moments
 from training.ledger import SHARPE, Ledger, market_of, trial_hash
 from training.records import RunRecord
@@ -28,7 +29,7 @@ DRAWN = {"max_depth", "learning_rate", "min_child_weight", "subsample", "colsamp
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
+def config() -> AlphaConfig:
     return small_config()
 
 
@@ -50,7 +51,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def tuned(
-    untouched: Path, config: Config, said: list[str], tmp_path_factory: pytest.TempPathFactory
+    untouched: Path, config: AlphaConfig, said: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Tuned, Path]:
     """A study of eight trials, to be left as it is."""
     home = copied(untouched, tmp_path_factory.mktemp("tuned") / "home")
@@ -88,7 +89,9 @@ def test_a_study_has_the_trials_it_was_asked_for_complete_or_pruned(tuned: tuple
     assert set(found.params) == DRAWN
 
 
-def test_pruning_waits_for_the_second_fold_and_for_the_random_trials(tuned: tuple[Tuned, Path], config: Config) -> None:
+def test_pruning_waits_for_the_second_fold_and_for_the_random_trials(
+    tuned: tuple[Tuned, Path], config: AlphaConfig
+) -> None:
     found, home = tuned
     pruned = [t for t in trials(home, found.study) if t.state.name == "PRUNED"]
     assert pruned, "this study prunes"
@@ -100,7 +103,7 @@ def test_pruning_waits_for_the_second_fold_and_for_the_random_trials(tuned: tupl
 
 
 def test_the_best_settings_are_a_config_that_trains_as_the_same_trial(
-    tuned: tuple[Tuned, Path], config: Config, children: list[RunRecord], tracking: Tracking
+    tuned: tuple[Tuned, Path], config: AlphaConfig, children: list[RunRecord], tracking: Tracking
 ) -> None:
     found, home = tuned
     assert found.config == home / "tuned" / "small.yaml"
@@ -119,7 +122,7 @@ def test_the_best_settings_are_a_config_that_trains_as_the_same_trial(
 
 
 def test_the_same_study_from_scratch_has_the_same_trials_to_the_last_digit(
-    tuned: tuple[Tuned, Path], config: Config, home: Path
+    tuned: tuple[Tuned, Path], config: AlphaConfig, home: Path
 ) -> None:
     again = tune(config, home, trials=8)
     assert facts(home, again.study) == facts(tuned[1], tuned[0].study)
@@ -127,7 +130,7 @@ def test_the_same_study_from_scratch_has_the_same_trials_to_the_last_digit(
 
 
 def test_a_later_call_continues_the_study_as_if_it_had_never_stopped(
-    tuned: tuple[Tuned, Path], config: Config, home: Path
+    tuned: tuple[Tuned, Path], config: AlphaConfig, home: Path
 ) -> None:
     first = tune(config, home, trials=4)
     said: list[str] = []
@@ -154,7 +157,7 @@ def test_another_seed_draws_otherwise_and_other_settings_are_another_study(
     assert tune(small_config(seed=8, tune={"trials": 99}, register=None), home, trials=1).study == other.study
 
 
-def test_a_holdout_of_noise_changes_no_trial(tuned: tuple[Tuned, Path], config: Config, home: Path) -> None:
+def test_a_holdout_of_noise_changes_no_trial(tuned: tuple[Tuned, Path], config: AlphaConfig, home: Path) -> None:
     store = Store(home / "store")
     rng = np.random.default_rng(5)
     days = store.scan("bars/CS").select(pl.col("date").unique().sort()).collect()["date"]
@@ -169,7 +172,7 @@ def test_a_holdout_of_noise_changes_no_trial(tuned: tuple[Tuned, Path], config: 
     assert facts(home, again.study) == facts(tuned[1], tuned[0].study)
 
 
-def test_noise_before_the_holdout_is_another_study(tuned: tuple[Tuned, Path], config: Config, home: Path) -> None:
+def test_noise_before_the_holdout_is_another_study(tuned: tuple[Tuned, Path], config: AlphaConfig, home: Path) -> None:
     store = Store(home / "store")
     bars = store.scan("bars/CS").filter(pl.col("date") == pl.date(2020, 5, 13)).collect()
     store.upsert("bars/CS", bars.with_columns(pl.col("close") * 1.01))
@@ -228,7 +231,7 @@ def test_each_trial_is_a_run_below_it_with_its_draws_its_folds_and_its_days(
 
 
 def test_overfitting_and_deflation_are_fed_by_the_trials_themselves(
-    tuned: tuple[Tuned, Path], tracking: Tracking, children: list[RunRecord], config: Config
+    tuned: tuple[Tuned, Path], tracking: Tracking, children: list[RunRecord], config: AlphaConfig
 ) -> None:
     found, _ = tuned
     complete = [run for run in children if run.tags.get("trial_state") == "complete"]
@@ -285,7 +288,9 @@ def test_an_ensemble_is_searched_through_its_members_and_its_best_is_read_back(h
     assert run.tags["trial_hash"] == trial_hash(best)
 
 
-def test_a_trial_that_cannot_be_fitted_fails_alone(config: Config, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_cannot_be_fitted_fails_alone(
+    config: AlphaConfig, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fit = XGBoost.fit
 
     def sometimes(self: XGBoost, *given: object) -> object:
@@ -303,7 +308,7 @@ def test_a_trial_that_cannot_be_fitted_fails_alone(config: Config, home: Path, m
 
 
 def test_a_search_in_which_nothing_can_be_fitted_ends(
-    config: Config, home: Path, monkeypatch: pytest.MonkeyPatch
+    config: AlphaConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(self: XGBoost, *given: object) -> object:
         raise FitError("model xgboost", "it must work", "it does not")
@@ -317,13 +322,13 @@ def test_a_search_in_which_nothing_can_be_fitted_ends(
     assert run.status == "FAILED"
 
 
-def test_an_error_that_no_trial_is_to_blame_for_ends_the_search(config: Config, home: Path) -> None:
+def test_an_error_that_no_trial_is_to_blame_for_ends_the_search(config: AlphaConfig, home: Path) -> None:
     with pytest.raises(DataError, match="some session must have 900 names"):
         tune(small_config(evaluate={"min_names": 900}), home, trials=2)
     assert not (home / "tuned").exists()
 
 
-def test_nought_trials_or_jobs_are_refused(config: Config, tmp_path: Path) -> None:
+def test_nought_trials_or_jobs_are_refused(config: AlphaConfig, tmp_path: Path) -> None:
     for given in ({"trials": 0}, {"jobs": 0}):
         with pytest.raises(ConfigError, match="must be at least 1"):
             tune(config, tmp_path, **given)

@@ -16,14 +16,14 @@ import pytest
 from features.panel import ConfigError
 from tests.training.small_study import copied, small_config, small_home, trials
 from training import tune as tuning
-from training.config import Config
+from training.alpha_config import AlphaConfig
 from training.process import Process
 from training.tracking import Tracking
 from training.tune import tune
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
+def config() -> AlphaConfig:
     return small_config()
 
 
@@ -38,7 +38,7 @@ def home(untouched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return copied(untouched, tmp_path / "home")
 
 
-def test_a_trial_whose_process_died_is_failed_at_once_and_its_run_is_killed(config: Config, home: Path) -> None:
+def test_a_trial_whose_process_died_is_failed_at_once_and_its_run_is_killed(config: AlphaConfig, home: Path) -> None:
     name = tune(config, home, trials=2).study
     tell = "from training.process import Process; print(Process.this())"
     root = str(Path(__file__).resolve().parents[2])
@@ -59,7 +59,7 @@ def test_a_trial_whose_process_died_is_failed_at_once_and_its_run_is_killed(conf
 
 
 def test_a_trial_that_died_in_its_making_is_failed_after_a_while(
-    config: Config, home: Path, monkeypatch: pytest.MonkeyPatch
+    config: AlphaConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = tune(config, home, trials=2).study
     number = optuna.load_study(study_name=name, storage=f"sqlite:///{home}/mlruns/optuna.db").ask().number
@@ -71,7 +71,7 @@ def test_a_trial_that_died_in_its_making_is_failed_after_a_while(
 
 
 def test_a_place_that_two_processes_took_at_once_goes_to_the_first(
-    config: Config, home: Path, monkeypatch: pytest.MonkeyPatch
+    config: AlphaConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = tune(config, home, trials=2).study
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{home}/mlruns/optuna.db")
@@ -94,7 +94,7 @@ def test_a_place_that_two_processes_took_at_once_goes_to_the_first(
     assert found.states["complete"] + found.states["pruned"] == 3
 
 
-def test_any_database_may_hold_the_study(config: Config, home: Path, tmp_path: Path) -> None:
+def test_any_database_may_hold_the_study(config: AlphaConfig, home: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/elsewhere.db"
     found = tune(config, home, trials=1, storage=url)
     assert optuna.load_study(study_name=found.study, storage=url).best_value == found.best_value
@@ -104,13 +104,15 @@ def test_any_database_may_hold_the_study(config: Config, home: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle9://me:secret@host/db", "sqlite:////no/such/folder/at/all.db"])
-def test_a_storage_that_cannot_be_opened_is_refused_without_its_password(config: Config, home: Path, url: str) -> None:
+def test_a_storage_that_cannot_be_opened_is_refused_without_its_password(
+    config: AlphaConfig, home: Path, url: str
+) -> None:
     with pytest.raises(ConfigError, match="tune storage: it must be the SQLAlchemy URL of a database") as caught:
         tune(config, home, trials=1, storage=url)
     assert "secret" not in str(caught.value)
 
 
-def test_two_jobs_share_the_work_and_the_target(config: Config, home: Path) -> None:
+def test_two_jobs_share_the_work_and_the_target(config: AlphaConfig, home: Path) -> None:
     said: list[str] = []
     found = tune(config, home, trials=40, jobs=2, say=said.append)
     done = [t for t in trials(home, found.study) if t.state.name in ("COMPLETE", "PRUNED")]

@@ -18,8 +18,8 @@ from features.panel import DataError, Float64Array, IntArray
 from features.scratch import IN_MEMORY, Scratch
 from features.store import Store
 from models.blocks import release
+from training.alpha_config import AlphaConfig
 from training.band import Band, fit_band, quantiles, reach
-from training.config import Config
 from training.evaluate.costs import Costs
 from training.evaluate.evidence import Judged
 from training.evaluate.ic import ANN_DAYS, IcSummary, Method, daily_ic, ic_decay, ic_summary
@@ -111,7 +111,7 @@ class Judgement(Judged):
 
 
 def prepare(
-    config: Config,
+    config: AlphaConfig,
     store: Store,
     say: Callable[[str], None],
     progress: Callable[[int, int], None],
@@ -138,7 +138,7 @@ def prepare(
 
 
 def walk(
-    config: Config, data: AlphaData, fold: Fold, *, with_band: bool = False, scratch: Scratch = IN_MEMORY
+    config: AlphaConfig, data: AlphaData, fold: Fold, *, with_band: bool = False, scratch: Scratch = IN_MEMORY
 ) -> Scored:
     """Step 8: fit on the rows whose label was known before the fold's first test session, score the test sessions."""
     first, stop = int(fold.test[0]), int(fold.test[-1]) + 1
@@ -155,7 +155,7 @@ def walk(
     return replace(scored, lower=lower, upper=upper)
 
 
-def final(config: Config, data: AlphaData, scratch: Scratch = IN_MEMORY) -> tuple[Scorer, Band | None, int]:
+def final(config: AlphaConfig, data: AlphaData, scratch: Scratch = IN_MEMORY) -> tuple[Scorer, Band | None, int]:
     """The scorer that serves: given every label that is known by the last session; and the band of its outcomes.
 
     Trees keep the last of its sessions to stop by and do not grow on them; linear models learn from all.
@@ -166,7 +166,7 @@ def final(config: Config, data: AlphaData, scratch: Scratch = IN_MEMORY) -> tupl
 
 
 def fit_on(
-    config: Config, data: AlphaData, sessions: IntArray, labels: Labels, scratch: Scratch = IN_MEMORY
+    config: AlphaConfig, data: AlphaData, sessions: IntArray, labels: Labels, scratch: Scratch = IN_MEMORY
 ) -> tuple[Scorer, int]:
     """A scorer fitted on the labels of some sessions, and how many they are; the caller answers for what is known."""
     table = data.matrix
@@ -188,7 +188,7 @@ def fit_on(
     return scorer, int(np.isfinite(target[rows]).sum())
 
 
-def judge(config: Config, data: AlphaData, score: Float64Array) -> Judgement:
+def judge(config: AlphaConfig, data: AlphaData, score: Float64Array) -> Judgement:
     """Step 9: the scores (T, N) of test sessions against labels, by decile, and as portfolios net of costs."""
     horizon, least, value = config.label.horizon, config.evaluate.min_names, data.labels.value
     rank_ic = daily_ic(score, value, method="rank", min_names=least)
@@ -235,20 +235,20 @@ def judge(config: Config, data: AlphaData, score: Float64Array) -> Judgement:
     )
 
 
-def _on_paper(config: Config, data: AlphaData, score: Float64Array, rank_ic: Float64Array) -> IcSummary:
+def _on_paper(config: AlphaConfig, data: AlphaData, score: Float64Array, rank_ic: Float64Array) -> IcSummary:
     """Against what a naive back-test would book, on the sessions that have a RankIC: the rows alone differ."""
     booked = paper_returns(data.quotes, data.universe, horizon=config.label.horizon, entry=config.label.entry)
     daily = daily_ic(score, booked, method="rank", min_names=config.evaluate.min_names)
     return ic_summary(np.where(np.isfinite(rank_ic), daily, np.nan), config.label.horizon)
 
 
-def _entries(config: Config) -> tuple[Entry, ...]:
+def _entries(config: AlphaConfig) -> tuple[Entry, ...]:
     """All entries, the headline's first."""
     first = config.evaluate.entry or config.label.entry
     return (first, *(entry for entry in ENTRIES if entry != first))
 
 
-def _bootstrap(config: Config, rank_ic: Float64Array, excess: Float64Array) -> dict[str, Interval]:
+def _bootstrap(config: AlphaConfig, rank_ic: Float64Array, excess: Float64Array) -> dict[str, Interval]:
     ic = block_bootstrap(rank_ic, "mean", seed=config.seed, overlap=config.label.horizon)
     mean = block_bootstrap(excess, "mean", seed=config.seed)
     sharpe = block_bootstrap(excess, "sharpe", seed=config.seed)
@@ -263,7 +263,7 @@ def _scaled(of: Interval, by: float) -> Interval:
     return replace(of, estimate=of.estimate * by, lo=of.lo * by, hi=of.hi * by)
 
 
-def fold_summary(config: Config, data: AlphaData, score: Float64Array) -> dict[str, float]:
+def fold_summary(config: AlphaConfig, data: AlphaData, score: Float64Array) -> dict[str, float]:
     """A fold's own RankIC and IC: mean, hit rate and sessions; NaN where no session has enough names."""
     out: dict[str, float] = {}
     methods: dict[str, Method] = {"rank_ic": "rank", "ic": "pearson"}
@@ -285,11 +285,13 @@ def coverage(data: AlphaData) -> Float64Array:
     return found
 
 
-def _fit(config: Config, data: AlphaData, sessions: IntArray, first_test: int, scratch: Scratch) -> tuple[Scorer, int]:
+def _fit(
+    config: AlphaConfig, data: AlphaData, sessions: IntArray, first_test: int, scratch: Scratch
+) -> tuple[Scorer, int]:
     return fit_on(config, data, sessions, data.labels.known_before(first_test), scratch)
 
 
-def _values_by_horizon(config: Config, data: AlphaData) -> dict[int, Float64Array]:
+def _values_by_horizon(config: AlphaConfig, data: AlphaData) -> dict[int, Float64Array]:
     """The outcomes (T, N) of each horizon that the decay of the score is shown over."""
     own = config.label.horizon
     others = [h for h in _DECAY if h != own and h + 1 < len(data.matrix.sessions)]

@@ -12,8 +12,8 @@ import pytest
 from features.panel import DataError
 from features.store import Store
 from serving.demo import demo_config
+from training.alpha_config import AlphaConfig
 from training.band import fit_band
-from training.config import Config
 from training.evaluate.ic import daily_ic
 from training.tasks import alpha
 from training.tasks.alpha import AlphaData
@@ -24,7 +24,7 @@ def silent(*_: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
+def config() -> AlphaConfig:
     return demo_config("alpha_linear", "tiny")
 
 
@@ -34,11 +34,11 @@ def store(demo_home: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def data(config: Config, store: Store) -> AlphaData:
+def data(config: AlphaConfig, store: Store) -> AlphaData:
     return alpha.prepare(config, store, silent, silent)
 
 
-def section(config: Config, name: str, **changes: object) -> Config:
+def section(config: AlphaConfig, name: str, **changes: object) -> AlphaConfig:
     """The config with one section changed."""
     return config.model_copy(update={name: getattr(config, name).model_copy(update=changes)})
 
@@ -75,7 +75,7 @@ def test_an_asset_that_left_is_known_by_its_last_trading_session(data: AlphaData
     assert (data.delisted >= 0).sum() == len(left)
 
 
-def test_a_fold_scores_its_own_test_sessions_and_no_other(config: Config, data: AlphaData) -> None:
+def test_a_fold_scores_its_own_test_sessions_and_no_other(config: AlphaConfig, data: AlphaData) -> None:
     fold = data.split.folds[1]
     scored = alpha.walk(config, data, fold)
     has_score = np.isfinite(scored.score)
@@ -87,7 +87,7 @@ def test_a_fold_scores_its_own_test_sessions_and_no_other(config: Config, data: 
 
 @pytest.mark.parametrize("of", [0, -1])
 def test_a_fold_is_the_same_whatever_happens_from_its_first_test_session_on(
-    config: Config, data: AlphaData, of: int
+    config: AlphaConfig, data: AlphaData, of: int
 ) -> None:
     fold = data.split.folds[of]
     first = int(fold.test[0])
@@ -115,7 +115,7 @@ def test_a_fold_is_the_same_whatever_happens_from_its_first_test_session_on(
     assert np.array_equal(bands[0].predict(*asked), bands[1].predict(*asked))
 
 
-def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config: Config, data: AlphaData) -> None:
+def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config: AlphaConfig, data: AlphaData) -> None:
     fold = data.split.folds[0]
     rng = np.random.default_rng(1)
     first = int(fold.test[0])
@@ -129,7 +129,7 @@ def test_a_label_whose_exit_was_delayed_into_the_test_is_not_learnt_from(config:
     assert one.rows < alpha.walk(config, data, fold).rows
 
 
-def test_a_label_that_is_known_in_time_does_matter(config: Config, data: AlphaData) -> None:
+def test_a_label_that_is_known_in_time_does_matter(config: AlphaConfig, data: AlphaData) -> None:
     fold = data.split.folds[-1]
     turned = dataclasses.replace(data, labels=dataclasses.replace(data.labels, total=-data.labels.total))
     one, two = alpha.walk(config, data, fold).score, alpha.walk(config, turned, fold).score
@@ -137,14 +137,14 @@ def test_a_label_that_is_known_in_time_does_matter(config: Config, data: AlphaDa
     assert np.corrcoef(one[at], two[at])[0, 1] < -0.99
 
 
-def test_the_scorer_that_serves_learns_from_every_label_that_is_known(config: Config, data: AlphaData) -> None:
+def test_the_scorer_that_serves_learns_from_every_label_that_is_known(config: AlphaConfig, data: AlphaData) -> None:
     scorer, _, rows = alpha.final(config, data)
     assert rows == data.labels.lost["kept"] == (data.labels.exit >= 0).sum()
     assert scorer.columns == data.matrix.columns
     assert rows > alpha.walk(config, data, data.split.sealed).rows
 
 
-def test_a_judgement_is_of_the_sessions_that_were_scored(config: Config, data: AlphaData) -> None:
+def test_a_judgement_is_of_the_sessions_that_were_scored(config: AlphaConfig, data: AlphaData) -> None:
     fold = data.split.folds[0]
     judged = alpha.judge(config, data, alpha.walk(config, data, fold).score)
     assert np.isfinite(judged.rank_ic[fold.test]).all()
@@ -157,7 +157,7 @@ def test_a_judgement_is_of_the_sessions_that_were_scored(config: Config, data: A
 
 
 def test_the_label_itself_as_a_score_is_judged_perfect_and_its_reverse_the_opposite(
-    config: Config, data: AlphaData
+    config: AlphaConfig, data: AlphaData
 ) -> None:
     tested = np.isin(np.arange(len(data.matrix.sessions)), data.split.folds[0].test)[:, None]
     known = np.where(tested, data.labels.value, np.nan)
@@ -168,7 +168,7 @@ def test_the_label_itself_as_a_score_is_judged_perfect_and_its_reverse_the_oppos
     assert best.deciles.monotonicity == pytest.approx(1.0)
 
 
-def test_sessions_with_few_names_do_not_count_and_none_at_all_is_refused(config: Config, data: AlphaData) -> None:
+def test_sessions_with_few_names_do_not_count_and_none_at_all_is_refused(config: AlphaConfig, data: AlphaData) -> None:
     score = np.where(data.universe, 1.0 * np.arange(data.universe.shape[1]), np.nan)
     names = int(np.isfinite(score).sum(axis=1).max())
     few = section(config, "evaluate", min_names=names + 1)
@@ -179,7 +179,7 @@ def test_sessions_with_few_names_do_not_count_and_none_at_all_is_refused(config:
     assert summary["fold/rank_ic_sessions"] == 0
 
 
-def test_a_fold_is_summed_up_by_its_own_sessions(config: Config, data: AlphaData) -> None:
+def test_a_fold_is_summed_up_by_its_own_sessions(config: AlphaConfig, data: AlphaData) -> None:
     score = alpha.walk(config, data, data.split.folds[0]).score
     daily = daily_ic(score, data.labels.value, method="rank", min_names=config.evaluate.min_names)
     summary = alpha.fold_summary(config, data, score)
@@ -202,7 +202,7 @@ def test_coverage_is_the_share_of_the_universe_with_a_value(data: AlphaData) -> 
 
 
 def test_a_benchmark_that_is_not_stored_is_told_and_where_the_label_needs_it_refused(
-    config: Config, store: Store, data: AlphaData
+    config: AlphaConfig, store: Store, data: AlphaData
 ) -> None:
     elsewhere = section(config, "data", benchmark="399999.XSHE")
     without = alpha.prepare(elsewhere, store, silent, silent)
@@ -214,7 +214,7 @@ def test_a_benchmark_that_is_not_stored_is_told_and_where_the_label_needs_it_ref
         alpha.prepare(section(elsewhere, "label", excess="benchmark"), store, silent, silent)
 
 
-def test_a_label_over_the_benchmark_subtracts_its_return(config: Config, store: Store, data: AlphaData) -> None:
+def test_a_label_over_the_benchmark_subtracts_its_return(config: AlphaConfig, store: Store, data: AlphaData) -> None:
     over = alpha.prepare(section(config, "label", excess="benchmark"), store, silent, silent)
     at = np.argwhere(np.isfinite(over.labels.value) & np.isfinite(data.labels.total))
     on_time = [(t, n) for t, n in at if over.labels.exit[t, n] == t + 6][:200]
@@ -225,7 +225,7 @@ def test_a_label_over_the_benchmark_subtracts_its_return(config: Config, store: 
         assert over.labels.value[t, n] == pytest.approx(over.labels.total[t, n] - index, abs=1e-12)
 
 
-def test_a_shorter_span_leaves_what_remains_as_it_was(config: Config, store: Store, data: AlphaData) -> None:
+def test_a_shorter_span_leaves_what_remains_as_it_was(config: AlphaConfig, store: Store, data: AlphaData) -> None:
     start, end = data.matrix.sessions[150].astype(object), data.matrix.sessions[379].astype(object)
     shorter = section(section(config, "data", start=start, end=end), "split", train=60)
     part = alpha.prepare(shorter, store, silent, silent)
