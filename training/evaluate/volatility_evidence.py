@@ -1,4 +1,4 @@
-"""All that the report on a run of volatility forecasts is made from: plain values and results, no store, no tracking."""
+"""All that a report on volatility forecasts is made from: plain values and results, no store, no tracking."""
 
 from __future__ import annotations
 
