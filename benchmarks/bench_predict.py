@@ -36,6 +36,7 @@ from training.alpha_config import AlphaConfig, Features, Model
 from training.band import BAND, fit_band
 from training.fit import fit_scorer
 from training.market import gather
+from training.packaged import packaged_alpha
 from training.page import manifest_of
 from training.preprocess import Preprocess
 from training.tracking import Tracking
@@ -99,7 +100,8 @@ def register(home: Path, names: tuple[str, ...]) -> Matrix:
         if band is not None:
             band.save(home / "scorer" / BAND)
         rows = table.take(table.session == table.session[-1])
-        run.model(home / "scorer", pl.DataFrame(rows.values, schema=list(table.columns)), table.columns)
+        example = pl.DataFrame(rows.values, schema=list(table.columns))
+        run.model(packaged_alpha(home / "scorer", example, table.columns))
         tracking.register(run, NAME, "champion")
     return rows
 

@@ -19,6 +19,7 @@ from training.band import BAND, Band
 from training.fit import Scorer
 from training.manifest import Manifest
 from training.market import Market, factors_of
+from training.packaged import packaged_alpha
 from training.tracking import RunLog
 from training.uncertainty import Record
 
@@ -110,7 +111,7 @@ def record_model(
         record.save(saved)
         if band is not None:
             band.save(saved / BAND)
-        run.model(saved, example, last.columns)
+        run.model(packaged_alpha(saved, example, last.columns))
 
 
 def headline(metrics: Mapping[str, float]) -> list[tuple[str, str, str]]:

@@ -67,6 +67,7 @@ from features.panel import ConfigError, DataError, Float64Array, SessionArray
 from training.environment import environment, pinned, user
 from training.loggable import chunks, cut, flat, plain, table
 from training.mlruns import artifact_location, database, local_path, require_at_home, tracking_uri
+from training.packaged import Packaged
 from training.records import ModelRef, Registered, RunRecord, unknown_model
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ __all__ = [
 LONGEST_PARAM = 500  # characters; the rest of a value is cut and counted
 LONGEST_TAG = 5_000
 VERSION_TAGS = ("asset_class", "data_version", "factor_hash", "config_hash")
-_REQUIRED = ("mlflow", "numpy", "pandas", "polars", "scipy", "numba", "scikit-learn", "xgboost", "lightgbm")
-_PYFUNC = Path(__file__).with_name("pyfunc_alpha.py")
+_SAVED = "scorer"  # what MLflow calls the folder of a model's own files, of whatever task
 _NOON = 12 * 3_600_000  # milliseconds: noon UTC falls on the same date almost everywhere on earth
 
 T = TypeVar("T")
@@ -207,23 +207,21 @@ class RunLog:
         """A run nested under this one: a fold, a trial."""
         return _create(self.client, self.experiment_id, name, {**(tags or {}), "mlflow.parentRunId": self.run_id})
 
-    def model(self, folder: Path, example: pl.DataFrame, columns: Sequence[str], name: str = "model") -> str:
-        """Log a saved scorer as a model that `mlflow models predict` can run; the id of the logged model.
+    def model(self, package: Packaged, name: str = "model") -> str:
+        """Log a saved model as one that `mlflow models predict` can run; the id of the logged model.
 
-        folder   what Scorer.save wrote; copied as it is, nothing is pickled; DataError if it does not load and score
-        example  a few rows: the columns, and `session` if the rows are of several sessions
-        columns  K names, the model's input, float32
         The single numbers that the run has by now are attached to the model as well; series are not.
+        Errors  whatever the model's code raises where it does not load, or does not take its example
         """
         run = self.client.get_run(self.run_id)
         logged = self.client.create_logged_model(
             self.experiment_id, name, self.run_id, tags=_version_tags(run.data.tags), params=run.data.params,
-            model_type="alpha",
+            model_type=package.task,
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as temporary:
             saved = Path(temporary) / "model"
             try:
-                _save(saved, folder, example, columns, logged)
+                _save(saved, package, logged)
                 self.client.log_model_artifacts(logged.model_id, str(saved))
             except BaseException:
                 self.client.finalize_logged_model(logged.model_id, "FAILED")
@@ -430,7 +428,7 @@ class Tracking:
         if not (local / "MLmodel").is_file():
             help = f"if the folder was moved: python -m training.mlruns {self.home}"
             raise DataError(f"model of run {run_id}", "its files must be there", "no MLmodel", str(local), help)
-        folder = local / Model.load(str(local)).flavors["python_function"]["artifacts"]["scorer"]["path"]
+        folder = local / Model.load(str(local)).flavors["python_function"]["artifacts"][_SAVED]["path"]
         if version is None:
             return ModelRef(None, None, run_id, folder, _version_tags(self.client.get_run(run_id).data.tags))
         return ModelRef(version.name, int(version.version), run_id, folder, dict(version.tags))
@@ -442,23 +440,20 @@ def _create(client: mlflow.MlflowClient, experiment_id: str, name: str, tags: Ma
     return RunLog(client, run.info.run_id, experiment_id)
 
 
-def _save(saved: Path, folder: Path, example: pl.DataFrame, columns: Sequence[str], logged: LoggedModel) -> None:
-    """Write the model to a new folder, load it from there, and let it score its own example."""
-    shown = example.select(
-        *([pl.col("session").cast(pl.String)] if "session" in example.columns else []),
-        *(pl.col(column).cast(pl.Float32) for column in columns),
-    )
+def _save(saved: Path, package: Packaged, logged: LoggedModel) -> None:
+    """Write the model to a new folder, load it from there, and let it try its own example."""
+    shown = package.shown()
     frame = shown.to_pandas()
     frame.columns = pd.Index(shown.columns, dtype=object)  # on text columns MLflow draws a warning out of pandas 3
-    optional = ColSpec("string", "session", required=False)
-    inputs = Schema([optional, *(ColSpec("float", column) for column in columns)])
+    inputs = [ColSpec(kind, name, name not in package.optional) for name, kind in package.inputs.items()]
+    outputs = [ColSpec(kind, name) for name, kind in package.outputs.items()]
     mlflow.pyfunc.save_model(
         path=str(saved),
-        python_model=str(_PYFUNC),
-        artifacts={"scorer": str(folder)},
-        signature=ModelSignature(inputs, Schema([ColSpec("double", "score")])),
+        python_model=str(package.code),
+        artifacts={_SAVED: str(package.folder)},
+        signature=ModelSignature(Schema(inputs), Schema(outputs)),
         input_example=frame,
-        pip_requirements=pinned(_REQUIRED),
+        pip_requirements=pinned(package.requires),
         mlflow_model=Model(
             artifact_path=logged.artifact_location,
             run_id=logged.source_run_id,

@@ -25,6 +25,7 @@ from training.environment import checkout
 from training.fit import Scorer, fit_scorer
 from training.loggable import cut, flat, plain
 from training.mlruns import relocate
+from training.packaged import packaged_alpha
 from training.preprocess import Preprocess
 from training.tracking import LONGEST_PARAM, Tracking
 from training.ui import serve_ui
@@ -86,7 +87,7 @@ def example(sample):
 def logged(tracking, scorer_folder, example, **tags):
     with tracking.start("alpha", "one", tags) as run:
         run.metrics({"rank_ic": 0.05})
-        run.model(scorer_folder, example, COLUMNS)
+        run.model(packaged_alpha(scorer_folder, example, COLUMNS))
     return run
 
 
@@ -341,7 +342,7 @@ def test_runs_without_a_model_and_unknown_runs_are_refused(tracking):
 def test_a_model_that_could_not_be_saved_is_marked_as_failed(tracking, tmp_path, example):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"scorer\.json"), tracking.start("alpha", "one") as run:
-        run.model(tmp_path / "empty", example, COLUMNS)
+        run.model(packaged_alpha(tmp_path / "empty", example, COLUMNS))
     (model,) = tracking.client.search_logged_models([run.experiment_id])
     assert str(model.status) == "FAILED"
     assert stored(tracking, run).info.status == "FAILED"
