@@ -1,4 +1,4 @@
-"""The book of a volatility run: the walk of every product and model, which training begins and every evening carries on.
+"""The book of a volatility run: the walk of every product and model, begun by training, carried on every evening.
 
 What it holds for a session is out of sample, whether that session lies in the span of the training or after it: the
 grid of fits and every forecast are those that one long walk would have made.

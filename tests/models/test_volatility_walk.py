@@ -91,7 +91,8 @@ def test_fits_lie_on_a_grid_and_see_the_last_window_up_to_their_origin(returns: 
     assert [fit.origin for fit in track.fits] == [49, 69, 89, 109, 129]
     assert [len(one) for one in spec.seen] == [50, 70, 80, 80, 80]
     assert np.array_equal(spec.seen[3].value, returns.value[30:110])
-    assert track.first == 49 and len(track) == 137 - 49
+    assert track.first == 49
+    assert len(track) == 137 - 49
     assert list(track.origins[[0, -1]]) == [49, 136]
 
 
@@ -146,7 +147,8 @@ def test_a_series_that_is_too_short_says_so() -> None:
 
 def test_returns_that_never_vary_have_no_forecast_and_a_reason() -> None:
     track = walk(Sample(), Returns(np.zeros(80)), PLAN)
-    assert np.isnan(track.variance).all() and len(track) == 31
+    assert np.isnan(track.variance).all()
+    assert len(track) == 31
     assert {fit.status for fit in track.fits} == {"failed: the returns must vary; found none that do"}
 
 
