@@ -7,52 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from features.panel import Float64Array, SessionArray
+from training.evaluate.canvas import BLUE, GREEN, GREY, ORANGE, RED, blank, dated, day_numbers, titled
 from training.evaluate.ic import IcSummary, monthly_ic
 from training.evaluate.performance import drawdown, relative
 from training.evaluate.portfolio import Deciles, PortfolioResult
 from training.evaluate.waterfall import notes, waterfall
 from training.fills import Entry
-
-BLUE, ORANGE, GREY, RED, GREEN = "#1f5fa8", "#d9822b", "#7a7a7a", "#b5382f", "#3a8f5c"
-
-
-def _figure(rows: int = 1, ratios: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:
-    """An empty figure of the common size, its axes one below the other on one x axis."""
-    figure = Figure(figsize=(12, 7), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False, gridspec_kw={"height_ratios": list(ratios)})[:, 0]
-    for ax in axes:
-        ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
-        ax.set_axisbelow(True)
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
-        ax.tick_params(labelsize=11)
-    return figure, list(axes)
-
-
-def _titled(ax: Axes, title: str, y: str, x: str = "") -> None:
-    ax.set_title(title, fontsize=14, loc="left")
-    ax.set_ylabel(y, fontsize=12)
-    ax.set_xlabel(x, fontsize=12)
-
-
-def _dated(ax: Axes) -> None:
-    """Dates on the x axis, as few as fit."""
-    ax.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=10))
-    low, high = ax.get_xlim()
-    ax.xaxis.set_major_formatter(mdates.DateFormatter("%Y-%m" if high - low > 150 else "%Y-%m-%d"))
-
-
-def _days(sessions: SessionArray) -> Float64Array:
-    return np.asarray(mdates.date2num(sessions.astype("datetime64[D]")), np.float64)
 
 
 def _share_zero(left: Axes, right: Axes) -> None:
@@ -66,23 +32,23 @@ def _share_zero(left: Axes, right: Axes) -> None:
 
 def cumulative_ic(ic: Float64Array, sessions: SessionArray, summary: IcSummary, *, name: str = "RankIC") -> Figure:
     """Running sum of the daily IC (T,) over bars of its mean in each month."""
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     months = monthly_ic(ic, sessions)
-    middle = _days(months.month.astype("datetime64[D]")) + 14
+    middle = day_numbers(months.month.astype("datetime64[D]")) + 14
     colours = np.where(months.mean >= 0, "#9dbfe3", "#e3b0a8")
     ax.bar(middle, months.mean, width=24, color=list(colours), label=f"monthly mean {name} (left)")
     ax.axhline(0, color=GREY, linewidth=1)
     valid = np.isfinite(ic)
     right = ax.twinx()
     right.plot(
-        _days(sessions[valid]), np.cumsum(ic[valid]), color=BLUE, linewidth=2, label=f"cumulative {name} (right)"
+        day_numbers(sessions[valid]), np.cumsum(ic[valid]), color=BLUE, linewidth=2, label=f"cumulative {name} (right)"
     )
     right.set_ylabel(f"cumulative {name} (sum over sessions)", fontsize=12)
     right.spines["top"].set_visible(False)
     right.tick_params(labelsize=11)
     facts = f"mean {summary.mean:.4f}   ICIR {summary.icir:.2f}   t {summary.nw_t:.2f} (5 %: {summary.nw_crit:.2f})"
-    _titled(ax, f"{name} by session:  {facts}   positive {summary.hit:.0%} of {summary.n}", f"monthly mean {name}")
-    _dated(ax)
+    titled(ax, f"{name} by session:  {facts}   positive {summary.hit:.0%} of {summary.n}", f"monthly mean {name}")
+    dated(ax)
     _share_zero(ax, right)
     figure.legend(loc="outside lower center", ncols=2, fontsize=11, frameon=False)
     return figure
@@ -90,7 +56,7 @@ def cumulative_ic(ic: Float64Array, sessions: SessionArray, summary: IcSummary, 
 
 def ic_months(ic: Float64Array, sessions: SessionArray, *, name: str = "RankIC") -> Figure:
     """Mean of the daily IC (T,) in each calendar month, years in rows; the number stands in its cell."""
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     months = monthly_ic(ic, sessions)
     number = months.month.astype(np.int64)
     years = np.unique(1970 + number // 12)
@@ -108,13 +74,13 @@ def ic_months(ic: Float64Array, sessions: SessionArray, *, name: str = "RankIC")
     ax.invert_yaxis()
     ax.grid(visible=False)
     figure.colorbar(mesh, ax=ax, pad=0.01).set_label(f"mean {name}", fontsize=12)
-    _titled(ax, f"Mean {name} by month", "", "month")
+    titled(ax, f"Mean {name} by month", "", "month")
     return figure
 
 
 def ic_by_horizon(decay: Mapping[int, IcSummary], *, name: str = "RankIC") -> Figure:
     """Mean IC with its 95 % band (fixed-b) for labels of several horizons."""
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     horizons = sorted(decay)
     mean = np.array([decay[h].mean for h in horizons])
     t = np.array([decay[h].nw_t for h in horizons])
@@ -124,14 +90,14 @@ def ic_by_horizon(decay: Mapping[int, IcSummary], *, name: str = "RankIC") -> Fi
     ax.errorbar(at, mean, yerr=np.nan_to_num(band), fmt="o-", color=BLUE, capsize=5, label="mean and 95 % band")
     ax.axhline(0, color=GREY, linewidth=1)
     ax.set_xticks(at, [str(h) for h in horizons])
-    _titled(ax, f"{name} by horizon of the label", f"mean {name}", "horizon (sessions)")
+    titled(ax, f"{name} by horizon of the label", f"mean {name}", "horizon (sessions)")
     ax.legend(fontsize=11)
     return figure
 
 
 def decile_bars(deciles: Deciles) -> Figure:
     """Mean label of each group of the score, with two standard errors."""
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     at = np.arange(1, len(deciles.mean) + 1)
     colours = np.where(deciles.mean >= 0, BLUE, RED)
     error = 2 * np.nan_to_num(deciles.se)
@@ -144,16 +110,16 @@ def decile_bars(deciles: Deciles) -> Figure:
         f"Return by score group:  monotonicity {deciles.monotonicity:.2f}   top less bottom {deciles.spread.mean:.2%}"
     )
     y = f"mean label over {deciles.horizon} sessions (log return)"
-    _titled(ax, f"{title} (t {deciles.spread.t:.2f})", y, "group of the score (1 lowest)")
+    titled(ax, f"{title} (t {deciles.spread.t:.2f})", y, "group of the score (1 lowest)")
     ax.legend(fontsize=11, loc="upper left")
     return figure
 
 
 def portfolio_curve(result: PortfolioResult) -> Figure:
     """Growth of the portfolio net of costs against the universe and the benchmark, and its drawdown below."""
-    figure, (ax, below) = _figure(2, (2.6, 1.0))
+    figure, (ax, below) = blank(2, (2.6, 1.0))
     alive = np.isfinite(result.net)
-    days = _days(result.sessions[alive])
+    days = day_numbers(result.sessions[alive])
     numbers = result.summary
     lines = [("top k, net", result.net, BLUE, 2.4), ("top k, before costs", result.gross, "#9dbfe3", 1.4)]
     lines += [("universe", result.universe, ORANGE, 1.8), ("benchmark", result.benchmark, GREY, 1.8)]
@@ -164,7 +130,7 @@ def portfolio_curve(result: PortfolioResult) -> Figure:
     ax.axhline(0, color=GREY, linewidth=1)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     facts = f"{numbers['annual_return']:+.1%} a year   Sharpe {numbers['sharpe']:.2f}"
-    _titled(
+    titled(
         ax, f"Long-only portfolio:  {facts}   turnover {numbers['annual_turnover']:.1f} x a year", "growth since start"
     )
     ax.legend(fontsize=11, loc="upper left")
@@ -172,26 +138,26 @@ def portfolio_curve(result: PortfolioResult) -> Figure:
     below.fill_between(days, deep, 0, color=RED, alpha=0.45, linewidth=0)
     below.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     below.yaxis.set_major_locator(MaxNLocator(4))
-    _titled(below, f"Drawdown of the net value, deepest {deep.min():.1%}", "drawdown")
-    _dated(below)
+    titled(below, f"Drawdown of the net value, deepest {deep.min():.1%}", "drawdown")
+    dated(below)
     return figure
 
 
 def entries_side_by_side(results: Mapping[Entry, PortfolioResult]) -> Figure:
     """Relative wealth over the universe, net of costs, of one score traded at several prices of entry."""
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     for (entry, result), colour in zip(results.items(), (BLUE, GREEN, ORANGE), strict=False):
         ahead = relative(result.net, result.universe)
         alive = np.isfinite(ahead)
         growth = np.cumprod(1 + ahead[alive]) - 1
         yearly = result.summary["excess_over_universe"]
         label = f"{entry.replace('_', ' ')}: {yearly:+.1%} a year"
-        ax.plot(_days(result.sessions[alive]), growth, color=colour, linewidth=2, label=label)
+        ax.plot(day_numbers(result.sessions[alive]), growth, color=colour, linewidth=2, label=label)
     ax.axhline(0, color=GREY, linewidth=1)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _titled(ax, "Net excess over the universe by price of entry", "relative growth since start")
+    titled(ax, "Net excess over the universe by price of entry", "relative growth since start")
     ax.legend(fontsize=11, loc="upper left")
-    _dated(ax)
+    dated(ax)
     return figure
 
 
@@ -199,46 +165,46 @@ def band_coverage(
     rolling: Float64Array, width: Float64Array, sessions: SessionArray, *, target: float, slack: float = 0.03
 ) -> Figure:
     """Share of outcomes inside the prediction band, rolling, (T,), with what is accepted; its mean width below."""
-    figure, (ax, below) = _figure(2, (1.6, 1.0))
+    figure, (ax, below) = blank(2, (1.6, 1.0))
     told = np.isfinite(rolling)
     ax.axhspan(target - slack, target + slack, color="#dcebdc", label=f"accepted: {target:.0%} ± {slack:.0%}")
     ax.axhline(target, color=GREEN, linewidth=1)
-    ax.plot(_days(sessions[told]), rolling[told], color=BLUE, linewidth=2, label="rolling coverage")
+    ax.plot(day_numbers(sessions[told]), rolling[told], color=BLUE, linewidth=2, label="rolling coverage")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     inside = (np.abs(rolling[told] - target) <= slack).mean() if told.any() else 0.0
-    _titled(ax, f"Coverage of the prediction band: accepted on {inside:.0%} of the sessions", "share of outcomes")
+    titled(ax, f"Coverage of the prediction band: accepted on {inside:.0%} of the sessions", "share of outcomes")
     ax.legend(fontsize=11, loc="lower left")
     wide = np.isfinite(width)
-    below.plot(_days(sessions[wide]), width[wide], color=ORANGE, linewidth=1.5)
-    _titled(below, "Mean width of the band", "log return")
-    _dated(below)
+    below.plot(day_numbers(sessions[wide]), width[wide], color=ORANGE, linewidth=1.5)
+    titled(below, "Mean width of the band", "log return")
+    dated(below)
     return figure
 
 
 def turnover_curve(result: PortfolioResult, *, window: int = 20) -> Figure:
     """One-way turnover of each session with its mean over a window, and the costs that it has led to."""
-    figure, (ax, below) = _figure(2, (1.3, 1.0))
+    figure, (ax, below) = blank(2, (1.3, 1.0))
     alive = np.isfinite(result.turnover)
-    days, turnover = _days(result.sessions[alive]), result.turnover[alive]
+    days, turnover = day_numbers(result.sessions[alive]), result.turnover[alive]
     ax.fill_between(days, turnover, step="mid", color="#9dbfe3", linewidth=0, label="session")
     if len(turnover) >= window:
         smooth = np.convolve(turnover, np.ones(window) / window, "valid")
         ax.plot(days[window - 1 :], smooth, color=BLUE, linewidth=2, label=f"mean of {window} sessions")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _titled(ax, f"One-way turnover, mean {turnover.mean():.1%} of the value a session", "turnover")
+    titled(ax, f"One-way turnover, mean {turnover.mean():.1%} of the value a session", "turnover")
     ax.legend(fontsize=11, loc="upper right")
     paid = {kind: np.cumsum(cost[alive]) / 1e6 for kind, cost in result.costs.items()}
     labels = [f"{kind.replace('_', ' ')}: {total[-1]:,.2f}" for kind, total in paid.items()]
     below.stackplot(days, list(paid.values()), labels=labels, colors=(BLUE, ORANGE, GREY, GREEN, RED), alpha=0.85)
-    _titled(below, "Costs paid so far, million CNY", "million CNY")
+    titled(below, "Costs paid so far, million CNY", "million CNY")
     below.legend(fontsize=10, loc="upper left", ncols=2)
-    _dated(below)
+    dated(below)
     return figure
 
 
 def feature_importance(importance: Mapping[str, float], *, top: int = 30) -> Figure:
     """The largest shares of the total importance, largest on top."""
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     total = sum(abs(value) for value in importance.values()) or 1.0
     largest = sorted(importance.items(), key=lambda item: -abs(item[1]))[:top][::-1]
     shares = [abs(value) / total for _, value in largest]
@@ -249,7 +215,7 @@ def feature_importance(importance: Mapping[str, float], *, top: int = 30) -> Fig
     ax.set_ylim(-0.6, len(largest) - 0.4)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     title = f"Feature importance: {len(largest)} of {len(importance)}, {sum(shares):.0%} of the total"
-    _titled(ax, title, "", "share of the total importance")
+    titled(ax, title, "", "share of the total importance")
     return figure
 
 
@@ -258,11 +224,11 @@ def coverage_map(coverage: Float64Array, columns: Sequence[str], sessions: Sessi
 
     A cell is the mean of the sessions under it: no more than 240 of them stand side by side.
     """
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     order = np.argsort(np.nan_to_num(coverage).mean(axis=0), kind="stable")[:most][::-1]
     edges = np.unique(np.linspace(0, len(sessions), min(len(sessions), 240) + 1).astype(int))
     shown = np.add.reduceat(np.nan_to_num(coverage[:, order]), edges[:-1], axis=0) / np.diff(edges)[:, None]
-    days = _days(sessions)
+    days = day_numbers(sessions)
     bounds = np.append(days[edges[:-1]], days[-1] + 1)
     mesh = ax.pcolormesh(bounds, np.arange(len(order) + 1), shown.T, cmap="RdYlGn", vmin=0, vmax=1, rasterized=True)
     size = 11 if len(order) <= 25 else 7
@@ -273,8 +239,8 @@ def coverage_map(coverage: Float64Array, columns: Sequence[str], sessions: Sessi
     what = (
         f"the {len(order)} least covered of {len(columns)} factors" if len(columns) > most else f"{len(order)} factors"
     )
-    _titled(ax, f"Coverage of the universe, {what} (worst on top)", "")
-    _dated(ax)
+    titled(ax, f"Coverage of the universe, {what} (worst on top)", "")
+    dated(ax)
     return figure
 
 
@@ -283,7 +249,7 @@ def rows_lost(lost: Mapping[str, int]) -> Figure:
 
     lost  as Labels.lost has it: the first is the whole, `kept` what is left; `delayed_exit`, `delisted` are kept rows
     """
-    figure, (ax,) = _figure()
+    figure, (ax,) = blank()
     steps = waterfall(lost)
     whole = max(steps[0].rows, 1)
     for at, (_, count, left, is_total) in enumerate(steps):
@@ -296,7 +262,7 @@ def rows_lost(lost: Mapping[str, int]) -> Figure:
     ax.set_ylim(0, whole * 1.14)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     kept = ", ".join(f"{count:,} {note.replace('_', ' ')}" for note, count in notes(lost).items())
-    _titled(
+    titled(
         ax,
         "Rows lost between the universe and the labels" + (f"  (kept: {kept})" if kept else ""),
         "rows (session, asset)",
