@@ -1,9 +1,10 @@
 """The one door to Optuna: a search of a model's settings that survives kills, resumes, and never sees the holdout.
 
-A trial draws a spec from the model's own space, walks the folds of the report (training/objective.py) and is pruned
-after a fold where it falls behind. The study lies in sqlite at <home>/mlruns/optuna.db, or at any storage URL; any
-number of processes may work on it, and they add up. Each is a process of its own, not a thread, since warnings, OpenMP
-and Python's lock are a process's: what `jobs` starts is what a second terminal would start.
+A trial draws settings from a model's own space, walks its data part after part as the task's subject does
+(training/subject.py), and is pruned after a part where it falls behind. The study lies in sqlite at
+<home>/mlruns/optuna.db, or at any storage URL; any number of processes may work on it, and they add up. Each is a
+process of its own, not a thread, since warnings, OpenMP and Python's lock are a process's: what `jobs` starts is what
+a second terminal would start.
 This file is long because Optuna has one door.
 """
 
@@ -33,29 +34,23 @@ from optuna.storages import RDBStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.matrix import factor_hashes
-from features.panel import ConfigError, Float64Array
+from features.panel import ConfigError
 from features.store import Store
 from models.base import FitError
 from training import study_record
-from training.alpha_config import AlphaConfig
-from training.config import alpha_config, load
-from training.evaluate.overfitting import sharpe_moments
-from training.ledger import EXPERIMENT, SHARPE, trial_tags
-from training.market import factors_of, require
-from training.objective import Development, Walked, combinatorial_excess, walk, with_spec, with_threads
-from training.page import manifest_of, record_datasets
+from training.config import Config, alpha_config, load
 from training.process import Process
 from training.study_page import study_page
-from training.tasks import alpha
+from training.subject import Aim, Attempt, Status, Step, Subject, Trial
 from training.tracking import RunLog, Tracking
+from training.tune_alpha import AlphaSubject
 from training.tune_workers import workers
 
 HEARTBEAT, GRACE = 30, 90  # seconds between two signs of life of a trial; without one for so long it has died
 WORDLESS = 30  # seconds after which a trial that has not named its process has died in the moment of its making
 PATIENCE: Final = 20  # trials that fail one after the other before the search gives up
 _WAIT: Final = 0.5  # seconds between two looks at what the others do
-_STATES: Final[Mapping[TrialState, study_record.State]] = {
+_STATES: Final[Mapping[TrialState, Status]] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -72,6 +67,7 @@ class Tuned:
     run_id  of the study's run
     states  complete, pruned, failed -> trials
     pbo     over the complete trials, None where there are too few; dsr of the best trial, NaN where it is not known
+            or, as of forecasts, there is none
     pbo_combinatorial  over combinatorial back-tests of the best trials, None where config.tune.combinatorial is 0
     notes   what a reader of the numbers must know
     """
@@ -90,7 +86,7 @@ class Tuned:
 
 
 def tune(
-    config: AlphaConfig,
+    config: Config,
     home: Path,
     *,
     trials: int | None = None,
@@ -113,7 +109,6 @@ def tune(
     target = config.tune.trials if trials is None else trials
     if min(target, jobs) < 1:
         raise ConfigError("tune", "trials and jobs must be at least 1", f"{target} and {jobs}")
-    require(config, Store(home / config.data.store))
     with ExitStack() as stack:
         _be_quiet(stack)
         search = Search(config, home, storage, say)
@@ -135,7 +130,7 @@ def obey() -> None:
         _be_quiet(stack)
         written = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.yaml"
         written.write_text(order["config"], encoding="utf-8")
-        search = Search(alpha_config(load(written), "tune"), Path(order["home"]), order["storage"], lambda line: None)
+        search = Search(load(written), Path(order["home"]), order["storage"], lambda line: None)
         if search.study.study_name != order["study"]:
             raise ConfigError("tune", f"the study must still be {order['study']}", search.study.study_name)
         search.target, search.threads = int(order["trials"]), int(order["threads"])
@@ -146,23 +141,21 @@ def obey() -> None:
 class Search:
     """A process's work on a study."""
 
-    def __init__(self, config: AlphaConfig, home: Path, url: str | None, say: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, home: Path, url: str | None, say: Callable[[str], None]) -> None:
         """Prepare the data, and open the study that they and the settings name."""
         self.config, self.home, self.say = config, home, say
-        store = Store(home / config.data.store)
-        self.data = alpha.prepare(config, store, say, lambda done, total: None)
-        self.development = Development.of(self.data)
-        hashes = factor_hashes(store, factors_of(config)[0], self.data.matrix.columns)
+        self.subject = _subject(config, Store(home / config.data.store), say)
+        self.aim = self.subject.aim
         self.tracking = Tracking(home)
         self.study = optuna.create_study(
             storage=_storage(home, url),
-            study_name=f"alpha/{config.name}/{_digest(config, self.development.fingerprint(hashes))}",
-            direction="maximize",
+            study_name=f"{self.aim.family}/{config.name}/{_digest(self.subject)}",
+            direction=self.aim.direction,
             load_if_exists=True,
             sampler=SeededByNumber(config.seed, config.tune.startup),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=config.tune.startup, n_warmup_steps=1),
         )
-        self.run = _study_run(self.tracking, self.study, config, home, store, self.data)
+        self.run = _study_run(self.tracking, self.study, config, home, self.subject)
         self.target = config.tune.trials
         self.threads: int | None = None  # None: as the config says
         self.progress: Callable[[int, int], None] = lambda done, wanted: None
@@ -175,7 +168,7 @@ class Search:
         """Say what is there already, and end what was left behind by processes that died."""
         self._bury()
         trials = self.records()
-        mended = study_record.mend(self.tracking, self.run.run_id, trials, EXPERIMENT)
+        mended = study_record.mend(self.tracking, self.run.run_id, trials, self.aim.experiment)
         counts = Counter(trial.state for trial in trials)
         known = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "new"
         self.say(f"study {self.study.study_name}: {known}; {self.target} trials wanted")
@@ -219,62 +212,49 @@ class Search:
         with self.run.child(f"trial {trial.number}", {"trial": str(trial.number)}) as run:
             trial.set_user_attr("run_id", run.run_id)
             try:
-                config = with_spec(self.config, self.config.model.spec().space(trial))
-                run.tags(trial_tags(config, self.data.matrix.sessions, self.data.split))
+                attempt = self.subject.attempt(trial)
+                run.tags(attempt.tags())
                 run.params(trial.params)
-                last = self._walk(trial, config, run)
+                last = self._walk(trial, attempt, run)
             except FitError as error:
                 self._failures.append(str(error))
                 trial.set_user_attr("error", str(error))
                 raise
             run.tags({"trial_state": "complete" if last else "pruned"})
             if last:
-                self._record(config, last, run)
+                attempt.record(run)
         if last is None:
             raise optuna.TrialPruned
-        return last.running.value
+        return last.value
 
-    def _walk(self, trial: optuna.Trial, config: AlphaConfig, run: RunLog) -> Walked | None:
-        """The state after the last fold; None where the trial was pruned before."""
-        fitted = config if self.threads is None else with_threads(config, self.threads)
-        folds, state = len(self.data.split.folds), None
-        for state in walk(fitted, self.data, self.development):
-            told = {"fold/rank_ic": state.fold, "fold/objective": state.running.value}
-            run.metrics({name: value for name, value in told.items() if np.isfinite(value)}, step=state.number)
-            if np.isfinite(state.running.value):
-                trial.report(state.running.value, state.number)
-            if state.number < folds - 1 and trial.should_prune():
+    def _walk(self, trial: optuna.Trial, attempt: Attempt, run: RunLog) -> Step | None:
+        """The state after the last part; None where the trial was pruned before."""
+        state = None
+        for state in attempt.steps(self.threads):
+            run.metrics({name: one for name, one in state.told.items() if np.isfinite(one)}, step=state.number)
+            if np.isfinite(state.value):
+                trial.report(state.value, state.number)
+            if state.number < self.subject.parts - 1 and trial.should_prune():
                 return None
             if self.is_orphan():
                 raise KeyboardInterrupt
         return state
 
-    def _record(self, config: AlphaConfig, last: Walked, run: RunLog) -> None:
-        excess = self.development.net_excess(config, last.score)
-        study_record.write_daily(run, self.development.sessions, last.rank_ic, excess)
-        told = {
-            "objective": last.running.value,
-            "rank_ic": last.running.mean,
-            "rank_ic_monthly_std": last.running.spread,
-            "net_excess": float(np.nanmean(excess)) * 242,
-            SHARPE: sharpe_moments(excess).sr,
-        }
-        run.metrics({name: value for name, value in told.items() if np.isfinite(value)})
-
     def conclude(self) -> Tuned:
         """Record what the study found: pictures, table, the best settings, and how much of them may be luck."""
         trials = self.records()
-        study_record.mend(self.tracking, self.run.run_id, trials, EXPERIMENT)
+        study_record.mend(self.tracking, self.run.run_id, trials, self.aim.experiment)
         best = self.study.best_trial
-        spec = self.config.model.spec().space(FixedTrial(best.params))
-        chosen = with_spec(self.config, spec).model_copy(update={"name": f"{self.config.name}_tuned"})
         winner = next(trial for trial in trials if trial.number == best.number)
-        verdict = study_record.judge(self.tracking, self.config, winner, chosen, trials, self._combinatorial)
-        pictures, notes = _pictures(self.study)
-        notes += verdict.notes
+        config = self.subject.attempt(_drawn(winner)).config
+        chosen = config.model_copy(update={"name": f"{self.config.name}_tuned"})
+        verdict = self.subject.judge(self.tracking, winner, trials, _drawn, self.say)
+        pictures, notes = _pictures(self.study, self.aim)
+        notes += [*self.subject.notes, *verdict.notes]
         self.run.text("study.html", study_page(f"{self.config.name}: {self.study.study_name}", pictures, notes))
         name = self.study.study_name
-        path = study_record.record(self.run, self.home, name, winner, chosen, trials, verdict, notes)
+        part = self.aim.part
+        path = study_record.record(self.run, self.home, name, part, winner, chosen, trials, verdict, notes)
         return Tuned(
             study=name,
             best_trial=best.number,
@@ -289,12 +269,7 @@ class Search:
             notes=tuple(notes),
         )
 
-    def _combinatorial(self, trial: study_record.Trial) -> Float64Array:
-        self.say(f"trial {trial.number}: combinatorial back-test")
-        config = with_spec(self.config, self.config.model.spec().space(FixedTrial(dict(trial.params))))
-        return combinatorial_excess(config, self.data, self.development)
-
-    def records(self) -> list[study_record.Trial]:
+    def records(self) -> list[Trial]:
         """Every trial that was meant to count, by number."""
         return [_record_of(trial) for trial in self._trials() if "surplus" not in trial.user_attrs]
 
@@ -394,9 +369,12 @@ def _storage(home: Path, url: str | None) -> RDBStorage:
     return storage
 
 
-def _study_run(
-    tracking: Tracking, study: optuna.Study, config: AlphaConfig, home: Path, store: Store, data: alpha.AlphaData
-) -> RunLog:
+def _subject(config: Config, store: Store, say: Callable[[str], None]) -> Subject:
+    """What the config's task lets a study search, with its data prepared."""
+    return AlphaSubject.prepare(alpha_config(config, "tune"), store, say)
+
+
+def _study_run(tracking: Tracking, study: optuna.Study, config: Config, home: Path, subject: Subject) -> RunLog:
     """The study's run in MLflow, made by the first process and opened again by every later one."""
     with FileLock(home.resolve() / "mlruns" / ".optuna.lock", timeout=120):
         known = study.user_attrs.get("run_id")
@@ -405,37 +383,37 @@ def _study_run(
                 return tracking.reopen(known)
             except ConfigError:  # it was deleted, or the study was begun with another tracking store
                 pass
-        tags = {"study": study.study_name, "asset_class": config.data.asset_class, "config_hash": config.hash}
-        run = tracking.start(EXPERIMENT, f"tune {config.name}", tags)
+        tags = {"study": study.study_name, "config_hash": config.hash, **subject.tags()}
+        run = tracking.start(subject.aim.experiment, f"tune {config.name}", tags)
         run.params({name: value for name, value in config.settings().items() if name != "register"})
         run.text("config.yaml", config.dump())
         run.environment()
-        record_datasets(store, data, manifest_of(config, store, data), run)
+        subject.record_data(run)
         study.set_user_attr("run_id", run.run_id)
         return run
 
 
-def _record_of(trial: FrozenTrial) -> study_record.Trial:
+def _record_of(trial: FrozenTrial) -> Trial:
     seconds = trial.duration.total_seconds() if trial.duration else None
     said = trial.user_attrs
-    return study_record.Trial(
+    return Trial(
         number=trial.number,
         state=_STATES[trial.state],
         value=trial.value,
         params=dict(trial.params),
-        folds=len(trial.intermediate_values),
+        parts=len(trial.intermediate_values),
         seconds=seconds,
         run_id=said.get("run_id"),
         error=said.get("error"),
     )
 
 
-def _pictures(study: optuna.Study) -> tuple[list[tuple[str, str, Any]], list[str]]:
+def _pictures(study: optuna.Study, aim: Aim) -> tuple[list[tuple[str, str, Any]], list[str]]:
     """Title, caption and plotly figure of each picture of a study; and why one is missing."""
     drawn = (
         (
             "History",
-            "Objective of each complete trial, mean RankIC less a penalty for its spread over months; the best so far.",
+            f"Objective of each complete trial, {aim.sought}; the best so far.",
             visualization.plot_optimization_history,
         ),
         (
@@ -465,12 +443,14 @@ def _pictures(study: optuna.Study) -> tuple[list[tuple[str, str, Any]], list[str
     return pictures, notes
 
 
-def _digest(config: AlphaConfig, fingerprint: str) -> str:
+def _drawn(trial: Trial) -> FixedTrial:
+    """Draws what a trial has drawn."""
+    return FixedTrial(dict(trial.params))
+
+
+def _digest(subject: Subject) -> str:
     """Twelve hex digits over the data and all settings under which trials can be compared."""
-    told = config.model_dump(mode="json", exclude={"name", "registration", "intervals"})
-    for name in ("trials", "combinatorial"):
-        told["tune"].pop(name)
-    text = json.dumps([told, fingerprint], sort_keys=True)
+    text = json.dumps([subject.settings(), subject.fingerprint()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -16,9 +16,9 @@ from tests.flow.killed import ROOT
 from tests.training.small_study import copied, small_config, small_home
 from training.ledger import SHARPE, Ledger, market_of
 from training.process import Process
-from training.study_record import read_daily
 from training.tracking import Tracking
 from training.tune import tune
+from training.tune_alpha import read_daily
 
 # A process that has imported everything forks a child for each kill. The child counts what it writes, to the study or
 # to MLflow, and dies within a breath of its n-th write: the moment is one of progress, however fast the machine is.

@@ -21,9 +21,9 @@ from training.config import load
 from training.evaluate.overfitting import deflated_sharpe, pbo, sharpe_moments
 from training.ledger import SHARPE, Ledger, market_of, trial_hash
 from training.records import RunRecord
-from training.study_record import read_daily
 from training.tracking import Tracking
 from training.tune import Tuned, tune
+from training.tune_alpha import read_daily
 
 DRAWN = {"max_depth", "learning_rate", "min_child_weight", "subsample", "colsample_bytree", "reg_lambda", "gamma"}
 
