@@ -86,12 +86,17 @@ Block = Table | Drawing | Remark | Checks
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; `name` is its anchor."""
+    """A heading and what stands under it; `name` is its anchor.
+
+    folded  closed until it is clicked, printed only where it is open; `note` is then read beside the heading
+    """
 
     name: str
     title: str
     zh: str
     blocks: tuple[Block, ...]
+    folded: bool = False
+    note: str = ""
 
 
 def page_html(title: str, subtitle: str, sections: Sequence[Section], *, foot: str = "") -> str:
