@@ -123,3 +123,18 @@ def _log_density(t: Float64Array, dof: float) -> Float64Array:
     """Log density of Student's t, not standardised."""
     constant = gammaln((dof + 1) / 2) - gammaln(dof / 2) - 0.5 * np.log(np.pi * dof)
     return np.asarray(constant - (dof + 1) / 2 * np.log1p(t**2 / dof))
+
+
+def law_of(dof: float) -> tuple[Innovation, tuple[float, ...]]:
+    """Name and shape of the symmetric law with these degrees of freedom; inf is the normal one."""
+    return ("t", (dof,)) if np.isfinite(dof) else ("normal", ())
+
+
+def told_dof(dof: float) -> float | None:
+    """Degrees of freedom as JSON has them: None for inf."""
+    return dof if np.isfinite(dof) else None
+
+
+def dof_told(told: float | None) -> float:
+    """Read back what `told_dof` gave."""
+    return float("inf") if told is None else float(told)
