@@ -14,11 +14,15 @@ from scipy.stats import spearmanr
 from features.panel import ConfigError
 from features.sessions import Day
 from features.store import Store
-from serving.predict import Served, asof_session, load_served, predict_served
+from serving.compare_volatility import ABSENT, VolatilityComparison, compare_volatilities
+from serving.predict import asof_session, load_served, predict_served
+from serving.prediction import Served, columns_of
 from serving.sink import stored
 from training.tracking import ModelRef
 
-ABSENT = "no row on that session"
+__all__ = ["ABSENT", "Comparison", "VolatilityComparison", "compare", "compare_sessions"]
+
+_MADE = {"alpha": "scored now", "volatility": "forecast now"}
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,11 @@ def compare_sessions(
     now: Day,
     k: int = 50,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Comparison, ModelRef, tuple[str, str]]:
-    """Compare two sessions of a model, as they stand in the store or, where they do not, as they are scored now.
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[Comparison | VolatilityComparison, ModelRef, tuple[str, str]]:
+    """Compare two sessions of a model, as they stand in the store or, where they do not, as they are predicted now.
 
-    Gives   the comparison, the model, and for each session whether its rows were stored or scored
+    Gives   the comparison, the model, and for each session whether its rows were stored or made now
     """
     served = load_served(home, store, model)
     days = [asof_session(served, day) for day in (then, now)]
@@ -108,22 +113,23 @@ def compare_sessions(
         raise ConfigError(
             "predict --diff", "it must be given two sessions", f"{days[0]} twice", help="Give an earlier one."
         )
-    frames = [_frame(served, day, progress) for day in days]
+    frames = [_frame(served, day, progress, say) for day in days]
     (first, how_first), (second, how_second) = frames
-    return compare(first, second, k), served.ref, (how_first, how_second)
+    how = compare_volatilities if served.manifest.task == "volatility" else compare
+    return how(first, second, k), served.ref, (how_first, how_second)
 
 
-def _frame(served: Served, day: np.datetime64, progress: Callable[[int, int], None]) -> tuple[pl.DataFrame, str]:
-    rows = (
-        stored(served.store, served.manifest.task, served.ref.run_id)
-        .filter(pl.col("asof") == day.astype(object))
-        .collect()
-    )
+def _frame(
+    served: Served, day: np.datetime64, progress: Callable[[int, int], None], say: Callable[[str], None]
+) -> tuple[pl.DataFrame, str]:
+    columns = columns_of(served.manifest)
+    rows = stored(served.store, columns, served.ref.run_id).filter(pl.col("asof") == day.astype(object)).collect()
     # A withdrawn row may stand beside the one that took its place.
-    rows = rows.sort(pl.col("score").is_null(), maintain_order=True).unique("asset", keep="first", maintain_order=True)
-    if rows["score"].count():
+    rows = rows.sort(pl.col(columns.main).is_null(), maintain_order=True)
+    rows = rows.unique(["asset", "horizon"], keep="first", maintain_order=True)
+    if rows[columns.main].count():
         return rows, "stored"
-    return predict_served(served, day, progress).frame, "scored now"
+    return predict_served(served, day, progress, say).frame, _MADE[served.manifest.task]
 
 
 def _side(frame: pl.DataFrame, when: str) -> pl.DataFrame:

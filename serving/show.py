@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 from rich.console import Console
@@ -44,11 +44,12 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
 
 
-def frame_table(frame: pl.DataFrame, title: str) -> Table:
-    """A frame as a table, numbers to the right."""
+def frame_table(frame: pl.DataFrame, title: str, right: Sequence[str] = ()) -> Table:
+    """A frame as a table, numbers to the right, and the columns of text that are numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="ellipsis", no_wrap=True)
+        side: Literal["left", "right"] = "right" if dtype.is_numeric() or name in right else "left"
+        table.add_column(name, justify=side, overflow="ellipsis", no_wrap=True)
     for row in frame.iter_rows():
         table.add_row(*(_cell(v) for v in row))
     return table
@@ -130,7 +131,8 @@ def trained(result: Trained, home: Path) -> None:
     for first, *others in rows:
         cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
         line(f"{first:<{widths[0]}}  " + "  ".join(cells))
-    line("rows: " + ", ".join(f"{reason} {count:,}" for reason, count in result.lost.items()))
+    if result.lost:
+        line("rows: " + ", ".join(f"{reason} {count:,}" for reason, count in result.lost.items()))
     line(f"run {result.run_id}")
     where = "" if home == Path() else f" --home {home}"
     if result.name:

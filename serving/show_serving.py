@@ -10,8 +10,9 @@ import polars as pl
 
 from features.panel import SessionArray
 from features.store import Store, Written
-from serving.compare import Comparison
-from serving.predict import Prediction, Span
+from serving import show_volatility
+from serving.compare import Comparison, VolatilityComparison
+from serving.prediction import Prediction, Span
 from serving.promote import Candidates
 from serving.show import console, frame_table, line
 from serving.watch import Watch
@@ -21,23 +22,45 @@ _SHOWN = 10
 
 
 def predicted(prediction: Prediction, written: Written, path: Path, store: Store) -> None:
-    """The best and the worst by score, how many rows went where, how many have no score and why."""
-    scored, ref = prediction.scored, prediction.model
-    columns = ["asset", "score", "score_rank", *(n for n in ("mu_hat", "lo", "hi") if scored[n].count())]
-    named = _named(scored.sort("score", descending=True).select(columns), store, prediction.manifest.asset_class)
-    shown = named if len(named) <= _SHOWN else pl.concat([named.head(5), named.tail(5)])
-    title = f"{_model(ref)}: best and worst of {len(scored)}"
-    console.print(frame_table(shown.with_columns(pl.col("score", "score_rank").round(4)), title))
+    """What was predicted, how many rows went where, how many have no value and why."""
     asof, effective = prediction.frame["asof"][0], prediction.frame["effective"][0]
-    line(f"as of {asof}, tradable from {effective}, {prediction.coverage:.1%} of cells defined")
-    _in_sample(prediction)
-    line("without a score: " + _counted(prediction.left_out))
+    if prediction.manifest.task == "volatility":
+        show_volatility.predicted(prediction, _model(prediction.model))
+        line(f"as of {asof}, for the sessions from {effective} on")
+        line("without a forecast: " + _counted(prediction.left_out))
+    else:
+        _best_and_worst(prediction, store)
+        line(f"as of {asof}, tradable from {effective}, {prediction.coverage:.1%} of cells defined")
+        _in_sample(prediction)
+        line("without a score: " + _counted(prediction.left_out))
     _stored(written)
     line(f"file: {path}")
 
 
+def _best_and_worst(prediction: Prediction, store: Store) -> None:
+    scored = prediction.scored
+    columns = ["asset", "score", "score_rank", *(n for n in ("mu_hat", "lo", "hi") if scored[n].count())]
+    named = _named(scored.sort("score", descending=True).select(columns), store, prediction.manifest.asset_class)
+    shown = named if len(named) <= _SHOWN else pl.concat([named.head(5), named.tail(5)])
+    title = f"{_model(prediction.model)}: best and worst of {len(scored)}"
+    console.print(frame_table(shown.with_columns(pl.col("score", "score_rank").round(4)), title))
+
+
 def predicted_range(span: Span, written: Written, paths: Sequence[Path]) -> None:
     """A row a session, the sessions without anybody to score, and where everything went."""
+    first, last = span.predictions[0], span.predictions[-1]
+    if first.manifest.task == "volatility":
+        show_volatility.predicted_range(span, _model(first.model))
+    else:
+        _sessions_scored(span)
+        _in_sample(first, last)
+    if span.empty:
+        line(f"no asset was in the universe on {len(span.empty)} sessions: {_days(span.empty)}")
+    _stored(written)
+    line(f"files: {paths[0].parent}, {paths[0].stem} to {paths[-1].stem}")
+
+
+def _sessions_scored(span: Span) -> None:
     rows = [
         {
             "as of": one.frame["asof"][0],
@@ -49,19 +72,22 @@ def predicted_range(span: Span, written: Written, paths: Sequence[Path]) -> None
         for one in span.predictions
     ]
     shown = rows if len(rows) <= _SHOWN else [*rows[:5], *rows[-5:]]
-    first, last = span.predictions[0], span.predictions[-1]
-    title = f"{_model(first.model)}: {len(rows)} sessions" + (", the first and the last" if len(rows) > _SHOWN else "")
-    console.print(frame_table(pl.DataFrame(shown), title))
-    _in_sample(first, last)
-    if span.empty:
-        line(f"no asset was in the universe on {len(span.empty)} sessions: {_days(span.empty)}")
-    _stored(written)
-    line(f"files: {paths[0].parent}, {paths[0].stem} to {paths[-1].stem}")
+    title = f"{_model(span.predictions[0].model)}: {len(rows)} sessions"
+    more = ", the first and the last" if len(rows) > _SHOWN else ""
+    console.print(frame_table(pl.DataFrame(shown), title + more))
 
 
-def compared(found: Comparison, ref: ModelRef, origins: tuple[str, str]) -> None:
-    """The correlation of two sessions' scores, the top's coming and going, the moves, who lost or gained a score."""
+def compared(found: Comparison | VolatilityComparison, ref: ModelRef, origins: tuple[str, str]) -> None:
+    """What two sessions have in common, and what has changed."""
     line(f"{_model(ref)}: {found.then} ({origins[0]}) and {found.now} ({origins[1]})")
+    if isinstance(found, VolatilityComparison):
+        show_volatility.compared(found)
+    else:
+        _scores_compared(found)
+
+
+def _scores_compared(found: Comparison) -> None:
+    """The correlation of two sessions' scores, the top's coming and going, the moves, who lost or gained a score."""
     correlation = "-" if math.isnan(found.rank_correlation) else f"{found.rank_correlation:.4f}"
     line(f"rank correlation of scores {correlation} over {found.both:,} assets with a score on both")
     changed = len(found.entering)

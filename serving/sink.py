@@ -10,7 +10,7 @@ import polars as pl
 
 from features.panel import DataError
 from features.store import Store, Written
-from serving.predict import KEYS, VALUES, Prediction
+from serving.prediction import KEYS, Columns, Prediction
 
 WITHDRAWN = "withdrawn: predicted again, without this row"
 
@@ -18,16 +18,16 @@ WITHDRAWN = "withdrawn: predicted again, without this row"
 def give(
     store: Store, predictions: Prediction | Sequence[Prediction], folder: Path, csv: bool = False
 ) -> tuple[Written, list[Path]]:
-    """Write predictions to pred_<task> in the store, and to a Parquet file (and CSV) a model and session.
+    """Write predictions to their task's table in the store, and to a Parquet file (and CSV) a model and session.
 
     Giving the same twice changes nothing; other values under the same keys become a new version of the table. An asset
-    that the same run scored before on a session and no longer does keeps its row, without a score and with a reason.
+    that the same run had a row of before on a session, and no longer has, keeps that row without values, with a reason.
     """
     given = [predictions] if isinstance(predictions, Prediction) else list(predictions)
     if not given:
         raise DataError("predictions", "there must be some to be written", "none")
-    frame, table = pl.concat(one.frame for one in given), f"pred_{given[0].manifest.task}"
-    written = store.upsert(table, pl.concat([frame, _withdrawn(store, table, frame)]), keys=KEYS)
+    frame, columns = pl.concat(one.frame for one in given), given[0].columns
+    written = store.upsert(columns.table, pl.concat([frame, _withdrawn(store, columns, frame)]), keys=KEYS)
     paths = []
     for one in given:
         path = folder / (one.model.name or one.model.run_id) / f"{one.frame['asof'][0]}.parquet"
@@ -38,26 +38,24 @@ def give(
     return written, paths
 
 
-def stored(store: Store, task: str, run_id: str) -> pl.LazyFrame:
-    """The rows of a run that stand in the store, KEYS, VALUES and reason; null where an older table has no column."""
-    table = f"pred_{task}"
-    if not store.exists(table):
-        types = {"asof": pl.Date, "effective": pl.Date, "horizon": pl.Int64, **dict.fromkeys(VALUES, pl.Float64)}
-        return pl.LazyFrame(schema={name: types.get(name, pl.String) for name in (*KEYS, *VALUES, "reason")})
-    rows = store.scan(table).filter(pl.col("run_id") == run_id)
+def stored(store: Store, columns: Columns, run_id: str) -> pl.LazyFrame:
+    """The rows of a run that stand in the store, KEYS, values and reason; null where an older table has no column."""
+    if not store.exists(columns.table):
+        return columns.empty.lazy()
+    rows = store.scan(columns.table).filter(pl.col("run_id") == run_id)
     there = rows.collect_schema().names()
-    absent = dict.fromkeys(VALUES, pl.Float64) | {"reason": pl.String}
+    absent: dict[str, type[pl.DataType]] = {**columns.values, "reason": pl.String}
     return rows.with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in absent.items() if name not in there
-    ).select(*KEYS, *VALUES, "reason")
+    ).select(*KEYS, *columns.values, "reason")
 
 
-def _withdrawn(store: Store, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+def _withdrawn(store: Store, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     """Rows that stand for the frame's sessions and run and that the frame does not have: no values but a reason."""
-    standing = stored(store, table.removeprefix("pred_"), frame["run_id"][0])
+    standing = stored(store, columns, frame["run_id"][0])
     same = pl.col("asof").is_in(frame["asof"].unique().implode())
     gone = standing.filter(same & pl.col("reason").ne_missing(WITHDRAWN)).collect().join(frame, on=KEYS, how="anti")
-    empty = [pl.lit(None, pl.Float64).alias(name) for name in VALUES]
+    empty = [pl.lit(None, dtype).alias(name) for name, dtype in columns.values.items()]
     return gone.with_columns(*empty, reason=pl.lit(WITHDRAWN)).select(frame.columns)
 
 

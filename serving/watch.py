@@ -11,16 +11,19 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import polars as pl
 
-from features.panel import BoolArray, DataError, Float64Array, IntArray, Matrix, SessionArray
+from features.panel import BoolArray, ConfigError, DataError, Float64Array, IntArray, Matrix, SessionArray
 from features.scratch import Scratch
 from features.store import Store
+from serving.alpha import ServedAlpha
 from serving.drift import ANOTHER, SHIFTED, Decay, bin_counts, decay, decile_edges, psi
-from serving.predict import Served, load_served
+from serving.flags import Colour, Flag
+from serving.predict import load_served
+from serving.prediction import ALPHA
 from serving.sink import stored
 from training.evaluate.ic import daily_ic
 from training.market import Market, gather
@@ -33,17 +36,6 @@ _LOST: Final = 0.2  # share of a factor's values that must be missing more than 
 _BAND: Final = 0.03  # distance of an interval's coverage from its target that is accepted (spec 09 §5)
 _CROWD: Final = 0.25  # change of the universe's size that is yellow; twice that is red where names are lost
 _LEAST: Final = 20  # sessions that a verdict on coverage needs
-
-Colour = Literal["yellow", "red"]
-
-
-@dataclass(frozen=True)
-class Flag:
-    """Something to look at (yellow) or to act on (red)."""
-
-    colour: Colour
-    what: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +103,8 @@ def watch(
     Errors  as `predict`; DataError where the training has no sessions before the window
     """
     served = load_served(home, store, model)
+    if not isinstance(served, ServedAlpha):
+        raise ConfigError("watch", "its model must be of the task alpha", served.manifest.task, help="")
     tracking = Tracking(home)
     record = tracking.record(served.ref.run_id)
     config = served.manifest.alpha
@@ -127,7 +121,7 @@ def watch(
     return found
 
 
-def _watch(served: Served, record: RunRecord, market: Market, window: int) -> Watch:
+def _watch(served: ServedAlpha, record: RunRecord, market: Market, window: int) -> Watch:
     config, table, days, labels = served.manifest.alpha, market.matrix, market.matrix.sessions, market.labels
     first = max(len(days) - window, 0)
     trained = int(np.searchsorted(days, np.datetime64(served.manifest.trained[1]), side="right"))
@@ -199,12 +193,12 @@ def _rows(table: Matrix, t: int) -> slice:
     return slice(*(int(row) for row in np.searchsorted(table.session, [t, t + 1])))
 
 
-def _values_scored(served: Served, table: Matrix, t: int) -> tuple[slice, Float64Array]:
+def _values_scored(served: ServedAlpha, table: Matrix, t: int) -> tuple[slice, Float64Array]:
     rows = _rows(table, t)
     return rows, served.scorer.score(table.values[rows], table.session[rows])
 
 
-def _scores_now(served: Served, table: Matrix, begin: int) -> tuple[Float64Array, BoolArray]:
+def _scores_now(served: ServedAlpha, table: Matrix, begin: int) -> tuple[Float64Array, BoolArray]:
     """Scores (T, N) of the sessions from row `begin` on, as they were given or else as they are made now; which are."""
     days, score = table.sessions, np.full((len(table.sessions), len(table.assets)), np.nan)
     fresh = np.zeros(len(days), dtype=np.bool_)
@@ -219,8 +213,8 @@ def _scores_now(served: Served, table: Matrix, begin: int) -> tuple[Float64Array
     return score, fresh
 
 
-def _given(served: Served, first: np.datetime64) -> pl.DataFrame:
-    rows = stored(served.store, served.manifest.task, served.ref.run_id)
+def _given(served: ServedAlpha, first: np.datetime64) -> pl.DataFrame:
+    rows = stored(served.store, ALPHA, served.ref.run_id)
     return rows.filter(pl.col("asof") >= first.astype(object)).collect()
 
 
@@ -240,7 +234,7 @@ def _factor_drift(columns: tuple[str, ...], table: Matrix, sample: IntArray, fir
     )
 
 
-def _covered(served: Served, market: Market, first: int) -> float:
+def _covered(served: ServedAlpha, market: Market, first: int) -> float:
     """Share of the known outcomes since row `first` that lie inside their stored intervals; NaN of too few sessions."""
     days, assets = market.matrix.sessions, market.matrix.assets
     given = _given(served, days[first]).drop_nulls(["lo", "hi"]).filter(pl.col("asset").is_in(assets))

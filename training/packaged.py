@@ -77,14 +77,16 @@ def packaged_volatility(folder: Path, example: pl.DataFrame) -> Packaged:
     example  columns product, session, return; range_variance and regressors where the models want them
     """
     more = ("range_variance", *REGRESSORS)
+    text: dict[str, Kind] = {"product": "string", "session": "string"}
+    number: dict[str, Kind] = dict.fromkeys(("return", *more), "double")
+    forecast: dict[str, Kind] = {"horizon": "long", "model": "string", "sigma": "double", "sigma_h": "double"}
     return Packaged(
         "volatility",
         _code("volatility"),
         folder,
         example,
-        {"product": "string", "session": "string", **dict.fromkeys(("return", *more), "double")},
-        {"product": "string", "session": "string", "horizon": "long", "model": "string"}
-        | dict.fromkeys(("sigma", "sigma_h"), "double"),
+        text | number,
+        text | forecast,
         frozenset(more),
         (*_SHARED, "arch", "statsmodels"),
     )

@@ -13,7 +13,7 @@ from serving.options import CHECK_FAILED, HERE, Home, ModelName, ModelStore
 if TYPE_CHECKING:
     from features.store import Store
 
-Names = Annotated[int, typer.Option("--k", min=1, help="--diff: how many names the top holds.")]
+Names = Annotated[int, typer.Option("--k", min=1, help="--diff: how many names the top holds, or moves are kept.")]
 
 
 def predict(
@@ -29,7 +29,7 @@ def predict(
     store: ModelStore = None,
     home: Home = HERE,
 ) -> None:
-    """Score every asset of a session, or of each session of a range; or compare two sessions.
+    """Score every asset, or forecast every product, of a session or of each session of a range; or compare two.
 
     Example: daybar predict alpha_xgb_5d@champion --asof 2023-12-29
     """
@@ -55,7 +55,7 @@ def _predict_one(model: str, asof: str | None, csv: bool, store: Store | None, h
     from serving.predict import predict as score
 
     with show.progress("sessions built") as moved:
-        prediction = score(home, store, model, asof, moved)
+        prediction = score(home, store, model, asof, moved, show.line)
     written, paths = sink.give(prediction.store, prediction, home / "predictions", csv)
     show_serving.predicted(prediction, written, paths[0], prediction.store)
 
@@ -72,7 +72,7 @@ def _predict_range(model: str, start: str | None, end: str | None, csv: bool, st
     from serving.predict import predict_range
 
     with show.progress("sessions built") as moved:
-        span = predict_range(home, store, model, start, end, moved)
+        span = predict_range(home, store, model, start, end, moved, show.line)
     written, paths = sink.give(span.predictions[0].store, span.predictions, home / "predictions", csv)
     show_serving.predicted_range(span, written, paths)
 
@@ -82,7 +82,7 @@ def _compare(model: str, days: tuple[str, str], k: int, csv: bool, store: Store 
     from serving.compare import compare_sessions
 
     with show.progress("sessions built") as moved:
-        comparison, ref, origins = compare_sessions(home, store, model, *days, k=k, progress=moved)
+        comparison, ref, origins = compare_sessions(home, store, model, *days, k=k, progress=moved, say=show.line)
     show_serving.compared(comparison, ref, origins)
     if csv:
         path = home / "predictions" / (ref.name or ref.run_id) / f"diff_{comparison.then}_{comparison.now}.csv"

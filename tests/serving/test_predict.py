@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-import serving.predict
+import serving.alpha
 from features.catalogue import Catalogue, catalogue
 from features.matrix import matrix
 from features.panel import ConfigError, DataError
@@ -167,10 +167,10 @@ def test_an_asset_of_which_no_factor_is_known_gets_no_score(
         table.values[3] = np.nan
         return table, universe, built
 
-    monkeypatch.setattr(serving.predict, "matrix", blind)
+    monkeypatch.setattr(serving.alpha, "matrix", blind)
     given = predict(demo_home, store, LINEAR, "2021-09-17")
     unknown = given.frame.filter(pl.col("asset") == whole["asset"][3])
-    assert unknown.select("score", "score_rank", "reason").row(0) == (None, None, serving.predict.UNDEFINED)
+    assert unknown.select("score", "score_rank", "reason").row(0) == (None, None, serving.alpha.UNDEFINED)
     assert len(given.scored) == len(whole) - 1
     assert given.scored["score_rank"].max() == pytest.approx(1 - 0.5 / len(given.scored))
 
@@ -291,7 +291,7 @@ def test_a_factor_whose_definition_changed_is_refused_with_both_hashes(
         return 2 * (close - low) / (high - low)
 
     changed = dataclasses.replace(known["cs_f_clv_5"], function=doubled)
-    monkeypatch.setattr(serving.predict, "catalogue", lambda _: Catalogue("CS", known | {"cs_f_clv_5": changed}, {}))
+    monkeypatch.setattr(serving.alpha, "catalogue", lambda _: Catalogue("CS", known | {"cs_f_clv_5": changed}, {}))
     then = Manifest.load(Tracking(demo_home).resolve(LINEAR).folder).factors
     version = store.version("factors/CS")
     with pytest.raises(DataError) as caught:
@@ -311,7 +311,7 @@ def test_a_factor_that_the_code_no_longer_has_is_refused(
     demo_home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {name: factor for name, factor in catalogue("CS").items() if name != "cs_f_clv_5"}
-    monkeypatch.setattr(serving.predict, "catalogue", lambda _: Catalogue("CS", known, {}))
+    monkeypatch.setattr(serving.alpha, "catalogue", lambda _: Catalogue("CS", known, {}))
     with pytest.raises(DataError, match=r"first at cs_f_clv_5: [0-9a-f]{12} then, not computable now"):
         predict(demo_home, store, LINEAR)
 

@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.store import Store
-from serving.predict import KEYS, OUTLOOK, Prediction
+from serving.prediction import ALPHA, KEYS, OUTLOOK, Prediction
 from serving.sink import WITHDRAWN, give, stored
 from training.manifest import Manifest
 from training.tracking import ModelRef
@@ -152,7 +152,7 @@ def test_a_table_of_before_there_were_reasons_takes_the_new_columns(store: Store
     old = prediction({"a": 0.3, "b": 0.1, "c": 0.2}).frame.select(*KEYS, "score", "score_rank")
     emptied = pl.when(pl.col("asset") != "c").then
     store.upsert("pred_alpha", old.with_columns(score=emptied("score"), score_rank=emptied("score_rank")), keys=KEYS)
-    assert stored(store, "alpha", "run1").collect()["reason"].to_list() == [None] * 3
+    assert stored(store, ALPHA, "run1").collect()["reason"].to_list() == [None] * 3
     given = prediction({"a": 0.3, "d": 0.9})
     told = pl.when(pl.col("asset") == "d").then(pl.lit("not traded on the session"))
     frame = given.frame.with_columns(score_rank=pl.lit(0.5 / 3), mu_hat=pl.lit(0.01), reason=told)
@@ -165,4 +165,4 @@ def test_a_table_of_before_there_were_reasons_takes_the_new_columns(store: Store
 
 
 def test_what_stands_in_a_store_without_predictions_is_nothing(store: Store) -> None:
-    assert stored(store, "alpha", "run1").collect().is_empty()
+    assert stored(store, ALPHA, "run1").collect().is_empty()

@@ -1,0 +1,89 @@
+"""Volatilities of a registered book: a row a product and horizon, with a forecast or a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import numpy as np
+import polars as pl
+
+from features.panel import DataError
+from features.sessions import following
+from features.store import Store
+from serving.prediction import KEYS, Prediction, Span, columns_of
+from training.manifest import Manifest
+from training.open_book import Book, open_book
+from training.tracking import ModelRef
+
+UNTOLD: Final = "the model has no forecast of it"
+
+
+@dataclass(frozen=True)
+class ServedVolatility:
+    """A book that is ready to be carried on over a store."""
+
+    ref: ModelRef
+    manifest: Manifest
+    book: Book = field(repr=False)
+    store: Store
+
+    @classmethod
+    def load(cls, ref: ModelRef, manifest: Manifest, store: Store, model: str) -> Self:
+        """The book as its training left it."""
+        del model
+        return cls(ref, manifest, open_book(ref.folder), store)
+
+    def between(
+        self,
+        start: np.datetime64,
+        end: np.datetime64,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> Span:
+        """Forecasts of each session, by what was known then: the walk is carried on to the end, once."""
+        book = self.book.extend(self.store, end, say)
+        days = self.store.calendar().between(start, end)
+        found = []
+        for done, day in enumerate(days):
+            found.append(_prediction(self, book, day))
+            progress(done + 1, len(days))
+        return Span(tuple(found))
+
+
+def _prediction(served: ServedVolatility, book: Book, session: np.datetime64) -> Prediction:
+    """The frame of a session: a row for each product of the book at each of its horizons."""
+    manifest, columns = served.manifest, columns_of(served.manifest)
+    told = book.forecast(session)
+    asked = pl.DataFrame({"product": book.products}).join(pl.DataFrame({"horizon": book.horizons}), how="cross")
+    strange = told.join(asked, on=["product", "horizon"], how="anti")
+    if len(strange) or told.select("product", "horizon").is_duplicated().any():
+        raise DataError("book", "it must forecast each of its products and horizons once", f"{len(told)} rows")
+    after = following(served.store.calendar(), session)
+    values = [_stored_value(name, kind) for name, kind in columns.values.items()]
+    frame = asked.join(told, on=["product", "horizon"], how="left", maintain_order="left").select(
+        pl.lit(session.astype(object), pl.Date).alias("asof"),
+        pl.lit(after.astype(object), pl.Date).alias("effective"),
+        pl.col("product").alias("asset"),
+        pl.lit(manifest.target).alias("target"),
+        pl.col("horizon").cast(pl.Int64),
+        pl.lit(served.ref.run_id).alias("run_id"),
+        *values,
+        reason="reason",
+    )
+    why = pl.when(pl.col(columns.main).is_null()).then(pl.col("reason").cast(pl.String).fill_null(UNTOLD))
+    frame = frame.with_columns(reason=why).select(*KEYS, *columns.values, "reason").sort("asset", "horizon")
+    without = frame.drop_nulls("reason").group_by("reason").agg(pl.col("asset").n_unique())
+    left_out = dict(without.sort("asset", "reason", descending=[True, False]).rows())
+    with_one = frame.drop_nulls(columns.main)["asset"].n_unique()
+    return Prediction(served.ref, manifest, frame, left_out, with_one / max(len(book.products), 1), served.store)
+
+
+def _stored_value(name: str, kind: type[pl.DataType]) -> pl.Expr:
+    """A value as it is stored: what is no finite number is null (degrees of freedom of normal innovations)."""
+    value = pl.col(name)
+    if kind == pl.Float64:
+        value = value.cast(pl.Float64)
+        return pl.when(value.is_finite()).then(value).alias(name)
+    return value.cast(kind)
