@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.fields import ASSET_CLASSES, FIELDS, fields_of, required_fields
+from features.fields import ASSET_CLASSES, FIELDS, SERIES, fields_of, required_fields
 from features.panel import DataError
 from features.rows import unknown
 from features.sources.batch import Batch
@@ -94,16 +94,25 @@ def dates(column: pl.Series, origin: str) -> pl.Series:
 
 def _require(columns: list[str], batch: Batch) -> None:
     strangers = [c for c in columns if c not in FIELDS and not c.startswith("_")]
-    for name in ("order_book_id", "date", *required_fields(batch.table)):
+    needed = ("order_book_id", "date", *required_fields(batch.table, _only_series(batch)))
+    for name in needed:
         if name in columns:
             continue
         near = difflib.get_close_matches(name, strangers, 1, 0.5)
-        hint = f"Give {', '.join(('order_book_id', 'date', *required_fields(batch.table)))}."
+        hint = f"Give {', '.join(needed)}."
         if near:
             hint = f"The nearest column there is {near[0]!r}: rename it if it means the same."
         unit = f" ({FIELDS[name].zh}, {FIELDS[name].unit})" if name in FIELDS else ""
         found = ", ".join(c for c in columns if not c.startswith("_"))
         raise DataError(batch.origin, f"bars of {batch.table} must have the column {name}{unit}", found, help=hint)
+
+
+def _only_series(batch: Batch) -> bool:
+    """Whether all of a batch of futures are continuous series, which nobody settles."""
+    ids = batch.frame["order_book_id"] if "order_book_id" in batch.frame.columns else pl.Series([], dtype=pl.String)
+    if batch.table != "Future" or ids.dtype != pl.String or not len(ids):
+        return False
+    return all(SERIES.fullmatch(asset.strip()) for asset in ids.drop_nulls().unique())
 
 
 def _ids(raw: pl.DataFrame, origin: str) -> pl.Series:

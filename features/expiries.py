@@ -42,6 +42,20 @@ CHAINS = {
     for products, shape in {"IF IH IC IM": (2, 2), "IO HO MO": (3, 3), "TS TF T TL": (0, 3)}.items()
     for product in products.split()
 }
+# CNY per point and contract, where no vendor says (10 §1).
+_MULTIPLIERS = {
+    20_000: "TS",
+    10_000: "TF T TL",
+    1000: "SC AU",
+    300: "IF IH",
+    200: "IC IM",
+    100: "I J",
+    60: "JM",
+    15: "AG",
+    10: "FU LU RB HC M RM OI Y P EG SR",
+    5: "CU AL TA CF",
+}
+MULTIPLIERS = {product: float(size) for size, products in _MULTIPLIERS.items() for product in products.split()}
 ONE_MONTH = np.timedelta64(1, "M")
 LAUNCHES = {"IF": "2010-04-16", "IH": "2015-04-16", "IC": "2015-04-16", "IM": "2022-07-22"}
 FUND = re.compile(r"(?:510|159|588)\d{3}(?:\.XSH[GE])?")

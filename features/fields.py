@@ -7,6 +7,7 @@ Source  RQData's daily bar documentation for names; spec 00 §3 for the contract
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 ASSET_CLASSES = ("CS", "ETF", "INDX", "Future", "Option")
@@ -65,9 +66,19 @@ FIELDS = {
 }
 
 
-def required_fields(asset_class: str) -> tuple[str, ...]:
-    """Names of the columns that bars of this class must have."""
-    return tuple(f.name for f in FIELDS.values() if asset_class in f.required)
+# Ids of continuous series of futures, made by a vendor out of contracts: RQData's RB88, RB888, RB889, RB99 and RB88A2,
+# RB0 elsewhere, A_MAIN. Nobody settles them, and their open interest is that of whichever contract they hold.
+SERIES = re.compile(r"([A-Za-z]{1,2})(?:_MAIN|0|88[89]?|99|88A\d)")
+_OF_CONTRACTS = ("settlement", "prev_settlement", "open_interest")
+
+
+def required_fields(asset_class: str, only_series: bool = False) -> tuple[str, ...]:
+    """Names of the columns that bars of this class must have.
+
+    only_series  the bars are of continuous series of futures alone, which are not settled
+    """
+    spared = _OF_CONTRACTS if only_series and asset_class == "Future" else ()
+    return tuple(f.name for f in FIELDS.values() if asset_class in f.required and f.name not in spared)
 
 
 def fields_of(asset_class: str) -> tuple[str, ...]:

@@ -291,7 +291,7 @@ def with_context(
     elif asset_class == "Future" and multipliers is not None:
         known = multipliers.select("order_book_id", pl.col("contract_multiplier").alias("_multiplier"))
         rows = rows.join(known, on="order_book_id", how="left", maintain_order="left")
-    if asset_class in DERIVATIVES:
+    if asset_class in DERIVATIVES and "settlement" in rows.columns:
         rows = _with_last_settlement(rows, sessions, before)
     return rows
 
