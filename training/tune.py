@@ -38,13 +38,15 @@ from features.panel import ConfigError
 from features.store import Store
 from models.base import FitError
 from training import study_record
-from training.config import Config, alpha_config, load
+from training.config import Config, load
 from training.process import Process
 from training.study_page import study_page
 from training.subject import Aim, Attempt, Status, Step, Subject, Trial
 from training.tracking import RunLog, Tracking
 from training.tune_alpha import AlphaSubject
+from training.tune_volatility import VolatilitySubject
 from training.tune_workers import workers
+from training.volatility_config import VolatilityConfig
 
 HEARTBEAT, GRACE = 30, 90  # seconds between two signs of life of a trial; without one for so long it has died
 WORDLESS = 30  # seconds after which a trial that has not named its process has died in the moment of its making
@@ -172,6 +174,7 @@ class Search:
         counts = Counter(trial.state for trial in trials)
         known = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "new"
         self.say(f"study {self.study.study_name}: {known}; {self.target} trials wanted")
+        self.say(f"objective, to {self.aim.direction}: {self.aim.sought}")
         if mended:
             self.say(f"{mended} trials were lost with their process")
 
@@ -371,7 +374,9 @@ def _storage(home: Path, url: str | None) -> RDBStorage:
 
 def _subject(config: Config, store: Store, say: Callable[[str], None]) -> Subject:
     """What the config's task lets a study search, with its data prepared."""
-    return AlphaSubject.prepare(alpha_config(config, "tune"), store, say)
+    if isinstance(config, VolatilityConfig):
+        return VolatilitySubject.prepare(config, store, say)
+    return AlphaSubject.prepare(config, store, say)
 
 
 def _study_run(tracking: Tracking, study: optuna.Study, config: Config, home: Path, subject: Subject) -> RunLog:

@@ -70,15 +70,15 @@ def tune(
     overrides: Overrides = None,
     home: Home = HERE,
 ) -> None:
-    """Search the model's space on the folds of the report; go on where a killed search ended.
+    """Search a model's space before the holdout; go on where a killed search ended.
 
     Example: daybar tune configs/alpha_xgb.yaml --trials 60 --jobs 2
     """
     from serving import show
-    from training.config import alpha_config, load
+    from training.config import load
     from training.tune import tune as tune_run
 
-    settings = alpha_config(load(config, overrides or []), "tune")
+    settings = load(config, overrides or [])
     with show.progress("trials") as moved:
         tuned = tune_run(settings, home, trials=trials, jobs=jobs, storage=storage, say=show.line, progress=moved)
     show.tuned(tuned, home)

@@ -10,27 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.panel import BoolArray, DataError, Float64Array, SessionArray
+from features.panel import BoolArray, DataError
 from models.base import FitError, Trial
 from models.volatility.base import FittedVolatility, Returns
 from models.volatility.ewma import Ewma
 from models.volatility.walk import Plan, walk
+from tests.training.small_volatility import N, world
 from training.volatility_objective import LEAST, Development, monthly_gain, objective, seen
 
-N, HOLDOUT = 400, 0.2
-PLAN = Plan(window=150, min_window=100, refit=20, winsor=8.0, horizons=(1,), levels=())
-
-
-def world(seed: int = 1, decay: float = 0.85, n: int = N) -> tuple[SessionArray, Returns, Float64Array]:
-    """Sessions, returns whose variance follows an EWMA, and a proxy of it with the noise of a range."""
-    rng = np.random.default_rng(seed)
-    h, r = np.full(n, 1e-4), np.empty(n)
-    for t in range(n):
-        if t:
-            h[t] = decay * h[t - 1] + (1 - decay) * r[t - 1] ** 2 + 2e-6
-        r[t] = math.sqrt(h[t]) * rng.standard_normal()
-    days = np.arange("2015-01-05", "2035-01-01", dtype="datetime64[D]")
-    return days[np.is_busday(days)][:n], Returns(r), h * rng.chisquare(8, n) / 8
+HOLDOUT = 0.2
+PLAN = Plan(window=150, min_window=100, refit=20, winsor=8.0, horizons=(1,), levels=(0.99,))
 
 
 def developed(plan: Plan = PLAN, **changed: object) -> Development:
