@@ -95,8 +95,13 @@ def _noisy(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
     drawn = {name: pl.col(name) * scale for name in BOUNDS if name in frame.columns}
     for name in ("open", "close"):
         drawn[name] = (pl.col("low") + pl.Series(rng.random(m)) * (pl.col("high") - pl.col("low"))) * scale
-    drawn["prev_close"] = pl.col("prev_close") * scale * overnight
-    drawn |= {"volume": volume, "total_turnover": volume * frame["low"] * scale}
+    drawn["volume"] = volume
+    if "settlement" in frame.columns:
+        drawn |= {name: pl.col(name) * scale for name in ("settlement", "prev_settlement")}
+        drawn["total_turnover"] = pl.col("total_turnover") / pl.col("volume") * volume * scale
+    else:
+        drawn["prev_close"] = pl.col("prev_close") * scale * overnight
+        drawn["total_turnover"] = volume * frame["low"] * scale
     flags = {"num_trades": rng.integers(1, 10**4, m).astype(np.float64), "is_st": (rng.random(m) < 0.2) * 1.0}
     drawn |= {name: pl.Series(values) for name, values in flags.items() if name in frame.columns}
     return frame.with_columns(**drawn)

@@ -9,6 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.panel import BoolArray, Float64Array, IntArray, SessionArray
+from features.sources.simulator.contracts import Contract
+from features.sources.simulator.futures import Futures
 from features.sources.simulator.indices import INDICES, Index
 from features.sources.simulator.roster import Life
 from features.sources.simulator.stocks import Stocks
@@ -58,14 +60,49 @@ def index_bars(sessions: SessionArray, indices: Sequence[Index]) -> pl.DataFrame
     return _bars(ids, np.repeat(sessions, len(ranked)), values)
 
 
-def instruments(sessions: SessionArray, stocks: Stocks) -> pl.DataFrame:
-    """One row per asset: what it is and when it was listed; de_listed_date is the first day that it is gone."""
-    rows = [_instrument(k + 1, life, int(stocks.last[k]), sessions) for k, life in enumerate(stocks.roster)]
+def future_bars(sessions: SessionArray, futures: Sequence[Futures]) -> pl.DataFrame:
+    """One row per contract and session, sorted by date, then asset."""
+    frames = []
+    for product in futures:
+        tick, tape = product.product.tick, product.tape
+        ticks = {
+            "open": tape.open,
+            "high": tape.high,
+            "low": tape.low,
+            "close": tape.close,
+            "settlement": tape.settlement,
+            "prev_settlement": tape.prev_settlement,
+            "limit_up": tape.upper,
+            "limit_down": tape.lower,
+        }
+        values = {name: given * tick.numerator / tick.denominator for name, given in ticks.items()}
+        values["volume"], values["total_turnover"] = product.volume, product.turnover
+        values["open_interest"] = product.open_interest
+        ids = np.array([contract.order_book_id for contract in product.contracts])
+        frames.append(_bars(ids[product.contract], sessions[product.at], values))
+    return pl.concat(frames).sort("date", "order_book_id")
+
+
+def instruments(sessions: SessionArray, stocks: Stocks, futures: Sequence[Futures]) -> pl.DataFrame:
+    """One row per asset: what it is and when it was listed; de_listed_date is the first day that a stock is gone."""
+    spot = [_instrument(k + 1, life, int(stocks.last[k]), sessions) for k, life in enumerate(stocks.roster)]
     for name, order_book_id in INDICES.items():
-        rows.append((order_book_id, "INDX", "XSHG", None, None, sessions[0].astype(object), None, f"模拟指数{name}"))
+        spot.append((order_book_id, "INDX", "XSHG", None, None, sessions[0].astype(object), None, f"模拟指数{name}"))
     text = ("order_book_id", "type", "exchange", "industry", "board")
     schema = {**dict.fromkeys(text, pl.String), "listed_date": pl.Date, "de_listed_date": pl.Date, "symbol": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("order_book_id")
+    frame = pl.DataFrame(spot, schema=schema, orient="row")
+    terms = [_terms(contract) for product in futures for contract in product.contracts]
+    dated = {"listed_date": pl.Date, "maturity_date": pl.Date, "contract_multiplier": pl.Float64}
+    words = ("order_book_id", "type", "exchange", "symbol", "underlying_symbol", "underlying_order_book_id")
+    contracts = pl.DataFrame(terms, schema={**dict.fromkeys(words, pl.String), **dated}, orient="row")
+    return pl.concat([frame, contracts], how="diagonal").sort("order_book_id")
+
+
+def _terms(contract: Contract) -> tuple[object, ...]:
+    product, code = contract.product, contract.order_book_id
+    days = (contract.listed.astype(object), contract.maturity.astype(object))
+    of = (product.exchange, f"模拟{code}", product.symbol, product.underlying or None)
+    return (code, "Future", *of, *days, product.multiplier)
 
 
 def _instrument(number: int, life: Life, last: int, sessions: SessionArray) -> tuple[object, ...]:

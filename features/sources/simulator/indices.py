@@ -30,6 +30,7 @@ class Index:
     members, shares                      (N, T) who counts, and with how many shares
     divisor                              (T,)
     points                               (T,) cash dividends that went ex, in index points: they are not added back
+    grid                                 (T, 17) level after each sub-step, the open first; not rounded
     """
 
     order_book_id: str
@@ -44,6 +45,7 @@ class Index:
     shares: Float64Array = field(repr=False)
     divisor: Float64Array = field(repr=False)
     points: Float64Array = field(repr=False)
+    grid: Float64Array = field(repr=False)
 
     def total_return(self) -> Float64Array:
         """The index with dividends reinvested on their ex-dates, (T,), starting from the same base."""
@@ -66,6 +68,12 @@ def simulate_indices(
         _index(world, INDICES[name], held[name], shares, worth, market, stocks, stream)
         for name, stream in zip(INDICES, streams, strict=True)
     ]
+
+
+def step_variance(world: World, market: Market) -> Float64Array:
+    """Variance that the market gives an index in each sub-step, (T, 17)."""
+    loading = np.where(market.stress, world.stress_beta, 1.0)[:, None]
+    return loading**2 * market.variance * VARIANCE_SHARES / SESSIONS_PER_YEAR
 
 
 def rebalance_positions(sessions: SessionArray) -> IntArray:
@@ -128,8 +136,7 @@ def _index(
     divisor = _divisor(members, before)
     level = value / divisor[:, None]
     logs = np.log(level)
-    loading = np.where(market.stress, world.stress_beta, 1.0)[:, None]
-    spread = loading**2 * market.variance[:, 1:] * VARIANCE_SHARES[1:] / SESSIONS_PER_YEAR
+    spread = step_variance(world, market)[:, 1:]
     draws = default_rng(seed).standard_exponential((*spread.shape, 2))
     middle, square = logs[:, 1:] + logs[:, :-1], np.diff(logs, axis=1) ** 2
     reach = np.sqrt(square[:, :, None] + 2.0 * spread[:, :, None] * draws)
@@ -150,6 +157,7 @@ def _index(
         shares=shares,
         divisor=divisor,
         points=np.sum(np.where(members, old * stocks.quotes.cash / 100.0, 0.0), axis=0) / divisor,
+        grid=level,
     )
 
 

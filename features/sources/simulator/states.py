@@ -10,37 +10,53 @@ import numpy as np
 import polars as pl
 
 from features.panel import Float64Array, SessionArray
+from features.sources.simulator.courses import PARAMETERS
+from features.sources.simulator.futures import Futures
 from features.sources.simulator.indices import Index
 from features.sources.simulator.market import Market, spells
 from features.sources.simulator.stocks import Stocks
 from features.sources.simulator.world import World
 
+EVENTS = {"date": pl.Date, "object": pl.String, "event": pl.String, "value": pl.Float64}
 STYLES = ("style_size", "style_momentum", "style_value")
 
 
 def truth_frames(
-    world: World, seed: int, sessions: SessionArray, market: Market, stocks: Stocks, indices: Sequence[Index]
+    world: World,
+    seed: int,
+    sessions: SessionArray,
+    market: Market,
+    stocks: Stocks,
+    indices: Sequence[Index],
+    futures: Sequence[Futures],
 ) -> dict[str, pl.DataFrame]:
     """The five truth tables.
 
-    truth_params   name, value (JSON)
+    truth_params   name, value (JSON): of the world, and of each futures product
     truth_states   date, object, name, value: of stocks signal, beta, idio_vol, latent; of MKT variance, stress,
-                   precursor, style returns; of indices divisor, total_return
-    truth_events   date, object, event, value: stress spells, jumps, locks, ex-dates, listings, delistings
+                   precursor, style returns; of indices divisor, total_return; of futures contracts latent; of products
+                   interest and psi (index futures), chi, xi (SC), log_spot, delta (CU), log_spot, variance, innovation,
+                   realised_variance (RB), spread (FU), log_factor (M)
+    truth_events   date, object, event, value: stress spells, jumps, locks, ex-dates, listings, delistings; of products
+                   roll: the contract with most open interest changes, and costs so much more than the old, in logs
     truth_claims   claim_id, effect
     truth_members  index, order_book_id, start, end, shares: a row per span of unchanged shares in an index
     """
     return {
         "truth_params": _params(world, seed),
-        "truth_states": _states(sessions, market, stocks, indices),
-        "truth_events": _events(sessions, market, stocks),
+        "truth_states": pl.concat(
+            [_states(sessions, market, stocks, indices), *(_states_of(sessions, product) for product in futures)]
+        ),
+        "truth_events": pl.concat(
+            [_events(sessions, market, stocks), *(_events_of(sessions, product) for product in futures)]
+        ).sort("date", "object", "event"),
         "truth_claims": _claims(world),
         "truth_members": _members(sessions, stocks, indices),
     }
 
 
 def _params(world: World, seed: int) -> pl.DataFrame:
-    named = {**asdict(world), "seed": seed, "one_session_ic": world.one_session_ic()}
+    named = {**asdict(world), "seed": seed, "one_session_ic": world.one_session_ic(), **PARAMETERS}
     return pl.DataFrame({"name": list(named), "value": [json.dumps(value, default=str) for value in named.values()]})
 
 
@@ -50,6 +66,8 @@ def _claims(world: World) -> pl.DataFrame:
         "stress_theta": world.stress_theta if world.stress else 1.0,
         "stress_turnover": world.stress_turnover if world.stress else 0.0,
         "stress_lead_probability": world.lead_probability if world.stress else 0.0,
+        "stress_carry": world.stress_carry if world.stress else 0.0,
+        "flow_effect": world.flow_effect,
     }
     return pl.DataFrame({"claim_id": list(effects), "effect": [float(x) for x in effects.values()]})
 
@@ -102,8 +120,32 @@ def _events(sessions: SessionArray, market: Market, stocks: Stocks) -> pl.DataFr
             rows.append((days[life.first], code, "listing", life.surprise))
         if last + 1 < len(days):
             rows.append((days[last], code, "last_session", float(quotes.grid[i, last, -1]) / 100.0))
-    schema = {"date": pl.Date, "object": pl.String, "event": pl.String, "value": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("date", "object", "event")
+    return pl.DataFrame(rows, schema=EVENTS, orient="row")
+
+
+def _states_of(sessions: SessionArray, futures: Futures) -> pl.DataFrame:
+    """States of a product while it has contracts, then the log price of each contract without limits and rounding."""
+    open_now = (futures.leader >= 0)[None]
+    symbol = [futures.product.symbol]
+    frames = [_long(sessions, symbol, name, values[None], open_now) for name, values in futures.states.items()]
+    ids = [contract.order_book_id for contract in futures.contracts]
+    panel = np.full((len(ids), len(sessions)), np.nan)
+    panel[futures.contract, futures.at] = futures.latent
+    return pl.concat([*frames, _long(sessions, ids, "latent", panel, np.isfinite(panel))])
+
+
+def _events_of(sessions: SessionArray, futures: Futures) -> pl.DataFrame:
+    ids, days = [contract.order_book_id for contract in futures.contracts], sessions.astype(object)
+    locked = np.flatnonzero(futures.tape.locked)
+    rows: list[tuple[object, str, str, float]] = [
+        (days[futures.at[k]], ids[futures.contract[k]], "locked", float(futures.tape.locked[k])) for k in locked
+    ]
+    price = {(c, t): p for c, t, p in zip(futures.contract, futures.at, futures.latent, strict=True)}
+    for t in np.flatnonzero((np.diff(futures.leader) != 0) & (futures.leader[:-1] >= 0)) + 1:
+        old, new = futures.leader[t - 1], futures.leader[t]
+        if (old, t) in price:
+            rows.append((days[t], futures.product.symbol, "roll", float(price[new, t] - price[old, t])))
+    return pl.DataFrame(rows, schema=EVENTS, orient="row")
 
 
 def _members(sessions: SessionArray, stocks: Stocks, indices: Sequence[Index]) -> pl.DataFrame:

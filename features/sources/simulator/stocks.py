@@ -17,6 +17,9 @@ from features.sources.simulator.world import SESSIONS_PER_YEAR, STEPS, VARIANCE_
 NUM_TRADES_FROM = np.datetime64("2021-06-25", "D")
 LOT = 100
 LOCKED_TURNOVER = 0.05
+_SMILE = 1.0 + 1.5 * ((np.arange(STEPS) - (STEPS - 1) / 2) / (STEPS / 2)) ** 2
+TAPE_WEIGHTS = _SMILE / _SMILE.sum()
+"""How a session's trading is spread over its sub-steps, (16,): most at both ends."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,8 @@ def _tape(
     heat = 0.5 * np.log(np.maximum(market.variance.mean(axis=1), 1e-6) / world.theta)
     excess = 0.35 * np.minimum(move / daily, 4.0) + 0.4 * heat + world.stress_turnover * market.stress + mood
     excess = excess + np.where(quotes.locked > 0, np.log(LOCKED_TURNOVER), 0.0)
-    weights = 1.0 + 1.5 * ((np.arange(STEPS) - (STEPS - 1) / 2) / (STEPS / 2)) ** 2
     mids = (quotes.grid[:, 1:] + quotes.grid[:, :-1]) / 2.0
-    price = np.clip(mids @ (weights / weights.sum()), quotes.low, quotes.high) / 100.0
+    price = np.clip(mids @ TAPE_WEIGHTS, quotes.low, quotes.high) / 100.0
     price = np.where(rows, price, 1.0)
     volume = np.maximum(np.floor(np.exp(life.level + excess) / price / LOT), 1.0) * LOT
     turnover = volume * price

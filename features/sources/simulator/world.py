@@ -81,6 +81,9 @@ class World:
     suspension_sessions: float = 8.0
     st_share: float = 0.04
     splits_per_year: float = 0.03
+    rate: float = 0.015
+    stress_carry: float = 0.06
+    flow_effect: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("stocks", "sessions"):

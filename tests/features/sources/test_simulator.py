@@ -462,7 +462,7 @@ def test_more_stocks_leave_the_others_as_they_were(tiny):
 def test_the_ingest_door_gets_bars_and_reference_tables_but_no_truth(tiny):
     given = {batch.table: batch for batch in batches(tiny)}
     reference = {"instruments", "calendar", "dividends_index", "simulation"}
-    tables = {"CS", "INDX", *(f"reference/{name}" for name in reference)}
+    tables = {"CS", "INDX", "Future", *(f"reference/{name}" for name in reference)}
     assert set(given) == tables
     assert given["CS"].frame.equals(tiny.bars["CS"])
     assert given["CS"].origin == "simulated: tiny, world planted, seed 1"
