@@ -17,8 +17,6 @@ from training.evaluate import volatility_series as series
 from training.evaluate.charts import DIVERGING, days, light, shade, styled
 from training.evaluate.volatility_evidence import NewsImpact
 
-VAR_COLOURS = ("#d9822b", "#b5382f", "#6b1f19")
-
 
 def leaderboard(
     labels: Sequence[str],
@@ -36,14 +34,14 @@ def leaderboard(
     made_of_others  (J,) forecasters that take no star, for they are made of the models
     """
     figure = go.Figure()
-    reach = _reach(ratios.values())
+    reach = series.reach(ratios.values())
     for shown, (horizon, values) in enumerate(ratios.items()):
         figure.add_trace(
             go.Heatmap(
                 z=light(values - 1),
                 x=[escape(base_name if model == base else model) for model in models],
                 y=[escape(label) for label in labels],
-                text=cell_texts(values, models, base, f"★ {base_name} wins", made_of_others),
+                text=series.cell_texts(values, models, base, f"★ {base_name} wins", made_of_others),
                 texttemplate="%{text}",
                 colorscale=[[1 - at, colour] for at, colour in reversed(DIVERGING)],
                 zmin=-reach,
@@ -56,7 +54,7 @@ def leaderboard(
             )
         )
     title = f"QLIKE over {base_name}'s 损失比: below 1 (blue) is better than {base_name}"
-    styled(figure, title, height=170 + 27 * len(labels), legend=False)
+    styled(figure, title, height=(136 if len(ratios) > 1 else 84) + 27 * len(labels), legend=False)
     steps = [
         {"label": _sessions(h), "method": "restyle", "args": ["visible", [h == other for other in ratios]]}
         for h in ratios
@@ -64,35 +62,10 @@ def leaderboard(
     if len(steps) > 1:
         figure.update_layout(updatemenus=[_buttons(steps, y=1, top=34)], margin_t=118)
         figure.update_layout(title_yref="container", title_y=1, title_yanchor="top", title_pad_t=14)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    figure.update_xaxes(type="category", side="top", showline=False)
+    figure.update_layout(margin_b=12)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="")
+    figure.update_xaxes(type="category", side="top", showline=False, ticks="")
     return figure
-
-
-def _reach(values: object) -> float:
-    """What the ends of the colours stand for: a single wild ratio must not wash out the others."""
-    found = np.concatenate([np.abs(np.ravel(one) - 1) for one in values])  # type: ignore[attr-defined]
-    found = found[np.isfinite(found) & (found > 0)]
-    return float(np.clip(np.quantile(found, 0.9), 0.01, 0.5)) if len(found) else 0.01
-
-
-def cell_texts(
-    values: Float64Array, models: Sequence[str], base: str, base_wins: str, made_of_others: Sequence[bool] = ()
-) -> list[list[str]]:
-    """The ratios (P, J) as text, the least of each row starred; the base wins a tie."""
-    texts = []
-    apart = np.asarray(made_of_others or [False] * len(models), np.bool_)
-    for row in values:
-        cells = ["" if not np.isfinite(v) else f"{v:.3f}" for v in row]
-        running = np.where(np.isfinite(row) & ~apart, row, np.inf)
-        best = int(np.argmin(running))
-        at_base = models.index(base) if base in models else best
-        if running[at_base] <= running[best] and base in models and np.isfinite(running[at_base]):
-            cells[at_base] = base_wins
-        elif np.isfinite(running[best]):
-            cells[best] = f"★ {cells[best]}"
-        texts.append(cells)
-    return texts
 
 
 def forecast_against_range(
@@ -156,34 +129,33 @@ def value_at_risk(
         x=x, y=light(dots * 100), name="return", mode="markers", marker={"size": 3.5, "color": "#c3c9d1"}
     )
     hit = series.breached(returns, var)
-    for column, (level, colour) in enumerate(zip(levels, _var_colours(len(levels)), strict=True)):
+    for column, level in enumerate(levels):
+        colour = series.var_colour(column, len(levels))
         line = series.block_mean(-series.ahead(var[:, column]), size)
         rows = np.flatnonzero(hit[:, column])
         told = int(np.isfinite(series.ahead(var[:, column])).sum())
         name = f"VaR {level:.1%}: {len(rows)} breaches of {told:,}, {told * (1 - level):.1f} expected"
-        look = {"color": colour, "width": 1.4}
-        figure.add_scatter(x=x, y=light(line * 100), name=name, mode="lines", line=look, legendgroup=f"{level}")
+        look = {"color": colour, "width": 1.0}
+        figure.add_scatter(
+            x=x, y=light(line * 100), opacity=0.7, name=name, mode="lines", line=look, legendgroup=f"{level}"
+        )
         worse = rows if column == len(levels) - 1 else rows[~hit[rows, column + 1 :].any(axis=1)]
         figure.add_scatter(
             x=days(sessions[worse]),
             y=light(returns[worse] * 100),
             mode="markers",
-            marker={"size": 6, "color": colour, "symbol": "circle", "line": {"width": 0.6, "color": "#fff"}},
+            marker={"size": 7, "color": colour, "symbol": "circle", "line": {"width": 1, "color": "#fff"}},
             legendgroup=f"{level}",
             showlegend=False,
             hovertemplate=f"%{{x}}: %{{y:.2f}} %, beyond VaR {level:.1%}<extra></extra>",
         )
     if es is not None and len(levels):
         line = series.block_mean(-series.ahead(es[:, -1]), size)
-        look = {"color": VAR_COLOURS[-1], "width": 1, "dash": "dot"}
+        look = {"color": series.VAR_COLOURS[-1], "width": 1, "dash": "dot"}
         figure.add_scatter(x=x, y=light(line * 100), name=f"ES {levels[-1]:.1%} 预期损失", mode="lines", line=look)
     styled(figure, "Value at risk of a long position, with breaches 在险价值", "log return of a session, %", height=420)
     _shaded(figure, sessions, holdout)
     return figure
-
-
-def _var_colours(n: int) -> tuple[str, ...]:
-    return tuple(VAR_COLOURS[min(max(i + len(VAR_COLOURS) - n, 0), len(VAR_COLOURS) - 1)] for i in range(n))
 
 
 def news_impact(news: NewsImpact, base: str) -> go.Figure:

@@ -19,11 +19,12 @@ class Score:
     """How one forecaster did at one horizon on one product: a row of the leaderboard.
 
     n           forecasts judged
-    qlike, mse  mean losses
+    qlike       mean loss
     ratio       mean QLIKE over that of the base model on the same forecasts: below 1 is better than the base
     dm_t, dm_p  Diebold-Mariano against the base, corrected as Harvey, Leybourne and Newbold do; t < 0 is better
     in_set      whether it is in the model confidence set; None where none was estimated or it takes no part
-    mz_a, mz_b, mz_p  Mincer-Zarnowitz: intercept (annualised variance), slope, p of a = 0 and b = 1
+    mse_ratio   mean squared error over the base's
+    mz_a, mz_b, mz_p  Mincer-Zarnowitz: intercept (variance of the horizon), slope, p of a = 0 and b = 1
     better      share of forecasts with a smaller loss than the base's
     holdout     ratio on the holdout alone
     """
@@ -31,8 +32,8 @@ class Score:
     model: str
     n: int
     qlike: float
-    mse: float
     ratio: float
+    mse_ratio: float = float("nan")
     dm_t: float = float("nan")
     dm_p: float = float("nan")
     in_set: bool | None = None
@@ -101,7 +102,7 @@ class Refit:
 
 @dataclass(frozen=True)
 class ResidualCheck:
-    """What the standardised residuals of a model still hold: p values, and the Nyblom statistic with its 5 % value."""
+    """What the standardised residuals of a model still hold: p values."""
 
     model: str
     n: int
@@ -109,8 +110,7 @@ class ResidualCheck:
     ljung_box_squares_p: float
     sign_bias_p: float
     uniform_p: float
-    nyblom: float = float("nan")
-    nyblom_critical: float = float("nan")
+    nyblom_p: float = float("nan")
 
 
 @dataclass(frozen=True)

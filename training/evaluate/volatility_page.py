@@ -24,12 +24,12 @@ from training.evaluate.volatility_words import (
 )
 
 # Points that the lines of one figure kind share over all products, and the bounds of what a line gets of them.
-POINTS_IN_ALL, LEAST_POINTS, MOST_POINTS = 20_000, 250, 2_000
+POINTS_IN_ALL, LEAST_POINTS, MOST_POINTS = 16_000, 200, 2_000
 FOOT = (
     "QLIKE 拟似然损失: p/f − ln(p/f) − 1 of the range proxy p and the forecast f; less is better. DM: Diebold–Mariano "
     "with Harvey's correction, negative where the model is better; the p of the best of several models is of one "
-    "comparison chosen afterwards: the confidence set allows for the choice. MZ: Mincer–Zarnowitz, p of a = 0 and "
-    "b = 1. Years have 242 sessions. All forecasts are walk-forward."
+    "comparison chosen afterwards: the confidence set allows for the choice. MSE: mean squared error over the "
+    "base's. MZ: Mincer–Zarnowitz, p of a = 0 and b = 1. Years have 242 sessions. All forecasts are walk-forward."
 )
 
 

@@ -14,6 +14,7 @@ from training.evaluate.ic import ANN_DAYS
 
 SERVED_COLOUR, BASE_COLOUR = "#1f5fa8", "#7a7a7a"
 PALETTE = ("#d9822b", "#3a8f5c", "#7b5ea7", "#b5382f", "#2a9d9d", "#a0783c", "#c65b9c", "#5d6d1e")
+VAR_COLOURS = ("#d9822b", "#b5382f", "#6b1f19")
 BAND_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -100,3 +101,34 @@ def colours(models: Iterable[str], base: str) -> dict[str, str]:
     others = [model for model in models if model != base]
     found = {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(others)}
     return found | {base: BASE_COLOUR}
+
+
+def reach(values: Iterable[Float64Array]) -> float:
+    """What the ends of the colours stand for, beyond 1: a single wild ratio must not wash out the others."""
+    found = np.concatenate([np.abs(np.ravel(one) - 1) for one in values])
+    found = found[np.isfinite(found) & (found > 0)]
+    return float(np.clip(np.quantile(found, 0.9), 0.01, 0.5)) if len(found) else 0.01
+
+
+def cell_texts(
+    values: Float64Array, models: Sequence[str], base: str, base_wins: str, made_of_others: Sequence[bool] = ()
+) -> list[list[str]]:
+    """The ratios (P, J) as text, the least of each row starred; the base wins a tie."""
+    texts = []
+    apart = np.asarray(made_of_others or [False] * len(models), np.bool_)
+    for row in values:
+        cells = ["" if not np.isfinite(v) else f"{v:.3f}" for v in row]
+        running = np.where(np.isfinite(row) & ~apart, row, np.inf)
+        best = int(np.argmin(running))
+        at_base = models.index(base) if base in models else best
+        if running[at_base] <= running[best] and base in models and np.isfinite(running[at_base]):
+            cells[at_base] = base_wins
+        elif np.isfinite(running[best]):
+            cells[best] = f"★ {cells[best]}"
+        texts.append(cells)
+    return texts
+
+
+def var_colour(position: int, levels: int) -> str:
+    """The colour of a level of value at risk: the highest level is the darkest."""
+    return VAR_COLOURS[max(position + len(VAR_COLOURS) - levels, 0)]
