@@ -1,151 +1,293 @@
-"""The book of a volatility run: the walk of every product and model, begun by training, carried on every evening.
+"""The book of a volatility run: the walks of all products, and what they forecast of a session.
 
-What it holds for a session is out of sample, whether that session lies in the span of the training or after it: the
-grid of fits and every forecast are those that one long walk would have made.
+What it says of a session is out of sample, whether that session lies in the span of the training or after it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
 
-from features.panel import DataError, SessionArray
-from models.volatility.base import VolatilitySpec
-from models.volatility.walk import Plan, Refit, Track, too_short, walk
-from training.volatility_data import Series
+from features.panel import DataError
+from features.store import Store
+from models.volatility.base import FittedVolatility, Returns
+from models.volatility.risk import loss_probability, seed_of, tails
+from models.volatility.sizing import SESSIONS_A_YEAR, Limits, Position, size
+from models.volatility.walk import Refit
+from training.manifest import Manifest
+from training.volatility_config import Sizing, VolatilityConfig
+from training.volatility_data import VolatilityData, gather, plan_of
+from training.volatility_judge import served_tails
+from training.volatility_served import ServedForecasts, served_forecasts
+from training.walk_jobs import specs_of
+from training.walked import Walked, walked
 
-_FOLDER = "products"
-
-
-@dataclass(frozen=True)
-class Walked:
-    """One product's walks.
-
-    sessions  (n,) of the returns that were walked
-    tracks    model -> its walk; all have the same origins
-    left_out  model -> what the product lacks for it
-    empty     why there is no forecast at all, "" where there is
-    """
-
-    product: str
-    sessions: SessionArray = field(repr=False)
-    tracks: Mapping[str, Track] = field(repr=False)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    empty: str = ""
-
-    @property
-    def first(self) -> int:
-        """Position of the first origin."""
-        return next(iter(self.tracks.values())).first
-
-    def carried_on(self, specs: Mapping[str, VolatilitySpec], plan: Plan, series: Series) -> Self:
-        """The walks up to the last return of the series, of which those walked before must be the first.
-
-        Errors  DataError where the series has other sessions than it had
-        """
-        known = len(self.sessions)
-        if len(series.sessions) < known or not np.array_equal(series.sessions[:known], self.sessions):
-            differs = np.flatnonzero(series.sessions[:known] != self.sessions[: len(series.sessions)])
-            at = str(self.sessions[differs[0]]) if len(differs) else str(series.sessions[-1])
-            raise DataError(
-                f"series of {self.product}",
-                "its sessions must be those that the model was trained on, and later ones",
-                f"{len(series.sessions)} sessions",
-                at,
-                "Its history was restated: train again.",
-            )
-        tracks = {name: walk(specs[name], series.returns, plan, carry_on=track) for name, track in self.tracks.items()}
-        return replace(self, sessions=series.sessions, tracks=tracks)
-
-    def save(self, folder: Path) -> None:
-        """Write <product>.parquet, the forecasts, and then <product>.json, the fits: whole once that is there."""
-        folder.mkdir(parents=True, exist_ok=True)
-        origins = len(self.sessions) - self.first if self.tracks else 0
-        parts = {"session": self.sessions[len(self.sessions) - origins :]}
-        for name, track in self.tracks.items():
-            for what in ("mean", "variance", "var", "es"):
-                values = getattr(track, what)
-                parts |= {f"{name}/{what}/{column}": values[:, column] for column in range(values.shape[1])}
-        pl.DataFrame(parts).write_parquet(folder / f"{self.product}.parquet")
-        told: dict[str, Any] = {
-            "product": self.product,
-            "before": [str(day) for day in self.sessions[: len(self.sessions) - origins]],
-            "left_out": dict(self.left_out),
-            "empty": self.empty,
-            "fits": {name: [fit.describe() for fit in track.fits] for name, track in self.tracks.items()},
-        }
-        text = json.dumps(told, ensure_ascii=False)
-        part = folder / f".{self.product}.json"
-        part.write_text(text, encoding="utf-8")
-        part.replace(folder / f"{self.product}.json")
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read back what `save` wrote, by the path of its JSON file."""
-        told = json.loads(path.read_text(encoding="utf-8"))
-        record = pl.read_parquet(path.with_suffix(".parquet"))
-        before = np.array(told["before"], dtype="datetime64[D]")
-        tracks = {
-            name: Track(
-                first=len(before),
-                fits=tuple(Refit.restore(one) for one in fits),
-                **{what: _columns(record, f"{name}/{what}/") for what in ("mean", "variance", "var", "es")},
-            )
-            for name, fits in told["fits"].items()
-        }
-        sessions = np.concatenate([before, record["session"].to_numpy().astype("datetime64[D]")])
-        return cls(told["product"], sessions, tracks, told["left_out"], told["empty"])
-
-
-def walked(product: str, specs: Mapping[str, VolatilitySpec], plan: Plan, series: Series) -> Walked:
-    """The walks of a product from nothing."""
-    short = too_short(series.returns, plan)
-    there = {"range_variance"} if series.returns.range_variance is not None else set()
-    there |= set(series.returns.regressors)
-    lacking = {name: sorted(set(spec.needs) - there) for name, spec in specs.items()}
-    left_out = {name: f"needs {', '.join(lacks)}" for name, lacks in lacking.items() if lacks}
-    if short:
-        return Walked(product, series.sessions, {}, left_out, short)
-    usable = {name: spec for name, spec in specs.items() if name not in left_out}
-    tracks = {name: walk(spec, series.returns, plan) for name, spec in usable.items()}
-    return Walked(product, series.sessions, tracks, left_out, "" if tracks else "no model can be fitted")
+_FOLDER: Final = "products"
+_MARGIN_LEVEL: Final = 0.99
+_CALL_SESSIONS: Final = 5
+_VOLUME_SESSIONS: Final = 20
 
 
 @dataclass(frozen=True)
 class Book:
-    """The walks of all products by name."""
+    """The walks of a run by product.
 
-    products: Mapping[str, Walked]
+    walks  product -> its walks, those without a forecast among them
+    data   what the walks were last carried on over; None before `extend`
+    """
+
+    config: VolatilityConfig = field(repr=False)
+    walks: Mapping[str, Walked] = field(repr=False)
+    data: VolatilityData | None = field(default=None, repr=False)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Products that it was trained on, those without a forecast among them."""
+        return tuple(self.walks)
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Sessions ahead that it forecasts, rising."""
+        return self.config.forecast.horizons
 
     def save(self, folder: Path) -> None:
-        """Write the products into a folder of the folder."""
-        for one in self.products.values():
+        """Write the products into a folder of the folder; the config stands in the manifest."""
+        (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
+        for one in self.walks.values():
             one.save(folder / _FOLDER)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back what `save` wrote."""
+        """Read back what `save` and the manifest's `save` wrote."""
+        config = Manifest.load(folder).config
+        if not isinstance(config, VolatilityConfig):
+            raise DataError("book", "its manifest must be of the task volatility", config.task, str(folder))
         found = (Walked.load(path) for path in sorted((folder / _FOLDER).glob("*.json")))
-        return cls({one.product: one for one in found})
+        return cls(config, {one.product: one for one in found})
 
-    def carried_on(self, specs: Mapping[str, VolatilitySpec], plan: Plan, series: Mapping[str, Series]) -> Self:
-        """The book up to the last session of each series; a product that has come since is walked from nothing."""
-        products = {
-            name: self.products[name].carried_on(specs, plan, one)
-            if name in self.products and not self.products[name].empty
-            else walked(name, specs, plan, one)
-            for name, one in series.items()
+    def extend(self, store: Store, asof: np.datetime64, say: Callable[[str], None] = lambda line: None) -> Book:
+        """The walks carried on to a session, refitted on the grid of the training; those that reach further stay.
+
+        Errors  DataError where the store's history of a product is not the one that was walked
+        """
+        reached = max((one.sessions[-1] for one in self.walks.values() if len(one.sessions)), default=asof)
+        named = self.config.model_copy(update={"data": self.config.data.model_copy(update={"products": self.products})})
+        data = gather(named, store, max(asof, reached).astype(object), say)
+        specs, plan = specs_of(self.config), plan_of(self.config)
+        walks = {}
+        for product, one in self.walks.items():
+            series = data.series.get(product)
+            if series is None:
+                walks[product] = replace(one, empty=data.empty[product])
+            elif one.empty:
+                walks[product] = walked(product, specs, plan, series)
+            else:
+                walks[product] = one.carried_on(specs, plan, series)
+        return replace(self, walks=walks, data=data)
+
+    def forecast(self, asof: np.datetime64) -> pl.DataFrame:
+        """What it forecasts of a session that the walks have reached: a row a product and horizon.
+
+        product, horizon, model, status, reason (null where there is a forecast); sigma (a year), sigma_h and mu_h (of
+        the horizon), var_* and es_* by level, persistence, dof, margin, leverage, contracts: null where not known
+        Errors  DataError where the book was not carried on over a store yet
+        """
+        rows = [row for product in self.walks for row in self._rows(product, asof)]
+        return pl.DataFrame(rows, schema=self._schema(), orient="row")
+
+    def project(self, product: str, returns: Returns) -> pl.DataFrame:
+        """What the model that serves a product makes of other returns: horizon, sigma (a year), sigma_h, model.
+
+        Errors  DataError for a product that it does not know, or cannot forecast; FitError where the returns lack what
+                the model needs
+        """
+        one = self.walks.get(product)
+        if one is None or not one.tracks:
+            known = ", ".join(name for name, walks in self.walks.items() if walks.tracks)
+            raise DataError(
+                f"book, product {product}", "it must have a forecast", one.empty if one else "none", help=known
+            )
+        name = self.config.base if self.config.base in one.tracks else next(iter(one.tracks))
+        fitted = _last(one.tracks[name].fits)
+        last = np.array([len(returns) - 1], dtype=np.int64)
+        found = np.sqrt(fitted.forecast(returns, last, self.horizons).variance[0])
+        years = np.array(self.horizons) / SESSIONS_A_YEAR
+        return pl.DataFrame(
+            {"horizon": self.horizons, "sigma": found / np.sqrt(years), "sigma_h": found, "model": name}
+        )
+
+    @cached_property
+    def served(self) -> dict[str, ServedForecasts]:
+        """Product -> what of its walks is served; DataError where the book was not carried on over a store yet."""
+        return {
+            product: served_forecasts(self.config, one, self._data.series[product])
+            for product, one in self.walks.items()
+            if one.tracks
         }
-        return replace(self, products=products)
+
+    @property
+    def _data(self) -> VolatilityData:
+        if self.data is None:
+            raise DataError("book", "it must be carried on over a store before it forecasts", "none", help="extend it")
+        return self.data
+
+    def _schema(self) -> dict[str, Any]:
+        tail = [f"{what}_{_digits(level)}" for what in ("var", "es") for level in self.config.forecast.levels]
+        numbers = ("sigma", "sigma_h", "mu_h", *tail, "persistence", "dof", "margin", "leverage")
+        return {
+            "product": pl.String,
+            "horizon": pl.Int64,
+            **dict.fromkeys(numbers, pl.Float64),
+            "contracts": pl.Int64,
+            "model": pl.String,
+            "status": pl.String,
+            "reason": pl.String,
+        }
+
+    def _rows(self, product: str, asof: np.datetime64) -> list[dict[str, Any]]:
+        one = self.walks[product]
+        reason = one.empty or _untold(one, asof)
+        if reason:
+            return [{"product": product, "horizon": h, "reason": reason} for h in self.horizons]
+        series, served = self._data.series[product], self.served[product]
+        origin = int(np.searchsorted(one.sessions, asof))
+        row = origin - one.first
+        combined = self.config.choice.serve == "combination"
+        variance = (served.combined if combined else served.best)[row]
+        fits = [one.tracks[served.models[used]].fit_at(origin) for used in served.used[row]]
+        if not np.isfinite(variance).all() or any(fit is None or fit.fitted is None for fit in fits):
+            why = fits[0].status if fits[0] is not None else "no fit"
+            return [{"product": product, "horizon": h, "reason": why} for h in self.horizons]
+        window = series.returns.part(max(0, origin + 1 - self.config.walk.window), origin + 1)
+        risk = self._risk(product, asof, served, row, variance, [fit.fitted for fit in fits if fit], window)
+        position = self._position(product, one, served, row, origin, math.sqrt(variance[0] / self.horizons[0]))
+        rows = []
+        for k, h in enumerate(self.horizons):
+            used = int(served.used[row, k])
+            fit = fits[k]
+            rows.append(
+                {
+                    "product": product,
+                    "horizon": h,
+                    "sigma": math.sqrt(variance[k] / h * SESSIONS_A_YEAR),
+                    "sigma_h": math.sqrt(variance[k]),
+                    "mu_h": float(served.mean[row, used, k]),
+                    **risk[k],
+                    **_fit_told(fit),
+                    **position,
+                    "model": self._model_told(served, row, k, combined),
+                }
+            )
+        return rows
+
+    def _model_told(self, served: ServedForecasts, row: int, k: int, combined: bool) -> str:
+        if combined and served.member[row, :, k].any():
+            members = [name for name, inside in zip(served.models, served.member[row, :, k], strict=True) if inside]
+            return "+".join(members)
+        return served.models[int(served.used[row, k])]
+
+    def _risk(
+        self,
+        product: str,
+        asof: np.datetime64,
+        served: ServedForecasts,
+        row: int,
+        variance: np.ndarray[Any, Any],
+        fitted: list[FittedVolatility | None],
+        window: Returns,
+    ) -> list[dict[str, float]]:
+        """Value at risk and shortfall of each horizon, by the model that serves it, at the variance that is served."""
+        told = self.config.forecast
+        seed = seed_of(product, asof.astype("datetime64[D]").astype(object))
+        out: list[dict[str, float]] = []
+        known: dict[int, Any] = {}
+        for k, model in enumerate(fitted):
+            used = int(served.used[row, k])
+            if used not in known and model is not None:
+                known[used] = tails(model, window, self.horizons, told.levels, paths=told.paths, seed=seed)
+            mean = served.mean[row, used, k]
+            scale = math.sqrt(variance[k] / served.variance[row, used, k])
+            found = known[used]
+            out.append(
+                {
+                    f"var_{_digits(x)}": (found.value_at_risk[k, i] + mean) * scale - mean
+                    for i, x in enumerate(told.levels)
+                }
+                | {f"es_{_digits(x)}": (found.shortfall[k, i] + mean) * scale - mean for i, x in enumerate(told.levels)}
+            )
+        return out
+
+    def _position(
+        self, product: str, one: Walked, served: ServedForecasts, row: int, origin: int, sigma: float
+    ) -> dict[str, Any]:
+        """Margin, leverage and contracts of the contract that is held next; nothing where its price is not known."""
+        series = self._data.series[product]
+        found, at = series.continuous, int(series.row[origin])
+        var, _ = served_tails(self.config, one, served)
+        levels = list(self.config.forecast.levels)
+        if _MARGIN_LEVEL not in levels or not math.isfinite(found.multiplier):
+            return {}
+        position = sized(
+            self.config.sizing, product, float(found.close[at]), found.multiplier, sigma,
+            float(var[row, levels.index(_MARGIN_LEVEL)]), found.volume[max(0, at + 1 - _VOLUME_SESSIONS) : at + 1],
+        )  # fmt: skip
+        return {"margin": position.margin, "leverage": position.leverage, "contracts": position.contracts}
 
 
-def _columns(record: pl.DataFrame, prefix: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    names = [name for name in record.columns if name.startswith(prefix)]
-    ordered = sorted(names, key=lambda name: int(name.rsplit("/", 1)[1]))
-    return np.ascontiguousarray(record.select(ordered).to_numpy().astype(np.float64))
+def sized(
+    told: Sizing,
+    product: str,
+    price: float,
+    multiplier: float,
+    sigma: float,
+    var_99: float,
+    volume: np.ndarray[Any, Any],
+) -> Position:
+    """The position of a product by the config's limits; volume of the last sessions, whose mean caps it."""
+    margin = told.exchange_margin.get(product, told.exchange_margin.get("default", Limits.exchange_margin))
+    settings = told.model_dump(exclude={"exchange_margin"})
+    mean_volume = float(np.nanmean(volume)) if np.isfinite(volume).any() else None
+    return size(price, multiplier, sigma, var_99, mean_volume, Limits(exchange_margin=margin, **settings))
+
+
+def margin_call(
+    told: Sizing, position: Position, fitted: FittedVolatility, window: Returns, *, paths: int, seed: int
+) -> tuple[float, float]:
+    """How likely five sessions lose more than the buffer, for the position held long and held short."""
+    found = tails(fitted, window, (_CALL_SESSIONS,), (_MARGIN_LEVEL,), paths=paths, seed=seed)
+    return loss_probability(found.cumulated[:, 0], position.exposure, told.buffer)
+
+
+def _untold(one: Walked, asof: np.datetime64) -> str:
+    """Why there is no forecast of a session; "" where there is one."""
+    at = int(np.searchsorted(one.sessions, asof))
+    if at >= len(one.sessions) or one.sessions[at] != asof:
+        before = one.sessions[:at]
+        last = f"the last one on {before[-1]}" if len(before) else "none before"
+        return f"no return on {asof}: {last}"
+    return "" if at >= one.first else f"too short: {at + 1} returns of {one.first + 1}"
+
+
+def _fit_told(fit: Refit | None) -> dict[str, Any]:
+    if fit is None or fit.fitted is None:
+        return {}
+    return {"persistence": fit.fitted.persistence, "dof": fit.fitted.dof, "status": fit.status}
+
+
+def _last(fits: tuple[Refit, ...]) -> FittedVolatility:
+    for fit in reversed(fits):
+        if fit.fitted is not None:
+            return fit.fitted
+    raise DataError("book", "a model must have a fit", "none")
+
+
+def _digits(level: float) -> str:
+    """The digits of a level behind the point: 0.975 is 975, 0.9 is 90."""
+    return f"{level:.10f}".removeprefix("0.").rstrip("0").ljust(2, "0")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from features.panel import ConfigError
 from features.store import Store
-from training.config import Config, alpha_config
+from training.alpha_config import AlphaConfig
+from training.config import Config
 from training.run_alpha import train_alpha
+from training.run_volatility import train_volatility
 from training.trained import Trained
 
 __all__ = ["Trained", "train"]
@@ -31,5 +34,8 @@ def train(
     store      other tables than those of the config's store
     replay_of  id of the run that this one repeats: it registers nothing, and its look at the holdout is not a new one
     """
-    settings = alpha_config(config, "train")
-    return train_alpha(settings, home, say, progress, memory=memory, store=store, replay_of=replay_of)
+    if isinstance(config, AlphaConfig):
+        return train_alpha(config, home, say, progress, memory=memory, store=store, replay_of=replay_of)
+    if memory is not None:
+        raise ConfigError("train", "--memory is for the matrix of an alpha run", f"task {config.task}", help="Omit it.")
+    return train_volatility(config, home, say, progress, store=store, replay_of=replay_of)

@@ -144,6 +144,11 @@ class VolatilityConfig(Document):
     sizing: Sizing = Sizing()
     tune: Tune = Tune()
 
+    @property
+    def base(self) -> str:
+        """The model that all are measured against, and that serves while nothing can be chosen: the first EWMA."""
+        return next((name for name, model in self.models.items() if model.kind == "ewma"), next(iter(self.models)))
+
     def contradictions(self) -> list[tuple[str, str, str]]:
         """Settings that are well in themselves and not together: key path, what must hold, what was found."""
         data, walk, wrong = self.data, self.walk, []

@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from features.continuous import Continuous
-from features.futures import products, read_continuous
 
+from features.continuous import Continuous
+from features.futures import listing, read_continuous
 from features.panel import BoolArray, ConfigError, Float64Array, IntArray, SessionArray
-from features.sessions import Calendar, Day, following
+from features.sessions import Calendar, Day, as_day, following
 from features.store import Store
 from models.volatility.base import Returns
 from models.volatility.walk import Plan
+from training.evaluate.volatility import range_proxy_as_known
 from training.volatility_config import VolatilityConfig
 
 _VOLUME_WINDOW = 20
-_SCALE_LEAST = 60
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,8 @@ def plan_of(config: VolatilityConfig) -> Plan:
     return Plan(told.window, told.min_window, told.refit, told.winsor, config.forecast.horizons, config.forecast.levels)
 
 
-def products_of(config: VolatilityConfig, store: Store) -> tuple[str, ...]:
+def products_of(config: VolatilityConfig, known: tuple[str, ...]) -> tuple[str, ...]:
     """The products that the config asks for; ConfigError for one that the store does not hold."""
-    known = products(store)
     for product in config.data.products:
         if product not in known:
             raise ConfigError(
@@ -77,9 +76,10 @@ def gather(
     config: VolatilityConfig, store: Store, end: Day | None = None, say: Callable[[str], None] = lambda line: None
 ) -> VolatilityData:
     """Every series of the config, up to `end` (None: the config's end, or the last session stored)."""
-    wanted = products_of(config, store)
+    there = listing(store)
+    wanted = products_of(config, there.products)
     calendar, roll = store.calendar(), config.roll
-    last = np.datetime64(end or config.data.end or store.span("bars/Future")[1], "D")
+    last = as_day(end or config.data.end or store.span("bars/Future")[1])
     series: dict[str, Series] = {}
     empty: dict[str, str] = {}
     for product in wanted:
@@ -92,6 +92,7 @@ def gather(
             max_gap=roll.max_gap,
             start=config.data.start,
             end=last.astype(object),
+            known=there,
         )
         one = series_of(found, calendar)
         if len(one.returns):
@@ -125,14 +126,10 @@ def series_of(found: Continuous, calendar: Calendar) -> Series:
 
 
 def _proxy(returns: Returns) -> Float64Array:
-    """The range variance in the units of squared returns; squared returns where there is no range."""
-    squared = returns.value**2
+    """The range variance in the units of squared returns, as known at the time; squared returns without a range."""
     if returns.range_variance is None:
-        return squared
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scale = np.cumsum(squared) / np.cumsum(returns.range_variance)
-    scale[: _SCALE_LEAST - 1] = np.nan
-    return np.asarray(returns.range_variance * scale)
+        return returns.value**2
+    return range_proxy_as_known(returns.range_variance, returns.value)
 
 
 def _regressors(found: Continuous, calendar: Calendar) -> dict[str, Float64Array]:

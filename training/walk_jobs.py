@@ -14,12 +14,12 @@ import numpy as np
 
 from models.volatility.base import VolatilitySpec
 from models.volatility.walk import Plan
-from training.book import Book, Walked, walked
 from training.volatility_config import VolatilityConfig
 from training.volatility_data import Series, plan_of
+from training.walked import Walked, walked
 
 _ROOT = Path(__file__).resolve().parents[1]
-_OWN = ("models/volatility", "training/book.py", "features/continuous.py")  # what the numbers of a walk hang on
+_OWN = ("models/volatility", "training/walked.py", "features/continuous.py")  # what the numbers of a walk hang on
 
 
 def specs_of(config: VolatilityConfig) -> dict[str, VolatilitySpec]:
@@ -35,30 +35,30 @@ def walk_all(
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
     jobs: int | None = None,
-) -> Book:
+) -> dict[str, Walked]:
     """Walk every product; those that an earlier, interrupted call has walked under `scratch` are taken from there.
 
     scratch  a folder of these settings, these data and this code alone: see `scratch_of`
     jobs     processes (default: the cores that this one may use)
     """
     found: dict[str, Walked] = {}
-    for product, one in series.items():
+    for product, wanted in series.items():
         known = scratch / f"{product}.json"
         if known.is_file():
             earlier = Walked.load(known)
-            if np.array_equal(earlier.sessions, one.sessions):
+            if np.array_equal(earlier.sessions, wanted.sessions):
                 found[product] = earlier
     if found:
         say(f"{len(found)} of {len(series)} products were walked before an interruption: {', '.join(found)}")
-    todo = {product: one for product, one in series.items() if product not in found}
+    todo = {product: wanted for product, wanted in series.items() if product not in found}
     specs, plan = specs_of(config), plan_of(config)
-    fits = sum(max(0, len(one.returns) - plan.min_window) // plan.refit + 1 for one in todo.values())
+    fits = sum(max(0, len(wanted.returns) - plan.min_window) // plan.refit + 1 for wanted in todo.values())
     say(f"{len(todo)} products, {len(specs)} models, about {fits * len(specs):,} fits")
     for done, one in enumerate(_walked(specs, plan, todo, scratch, jobs or _cores()), 1):
         found[one.product] = one
         progress(done, len(todo))
         say(told(one))
-    return Book({product: found[product] for product in series})
+    return {product: found[product] for product in series}
 
 
 def scratch_of(config: VolatilityConfig, versions: Mapping[str, int], home: Path) -> Path:

@@ -18,6 +18,7 @@ from models.base import FitError
 from models.volatility import restore
 from models.volatility.base import FittedVolatility, Returns, VolatilitySpec
 from models.volatility.failure import FAILED, KEPT, fit_or_fall_back
+from models.volatility.risk import next_session
 
 _NORMAL_MAD = 1.4826
 
@@ -160,7 +161,5 @@ def _stretch(returns: Returns, plan: Plan, start: int, stop: int, fit: Refit) ->
     origins = np.arange(start - low, stop - low, dtype=np.int64)
     wanted = plan.horizons if plan.horizons[0] == 1 else (1, *plan.horizons)
     found = fit.fitted.forecast(returns.part(low, stop), origins, wanted)
-    below = [1 - level for level in plan.levels]
-    mean, sigma = found.mean[:, :1], np.sqrt(found.variance[:, :1])
-    var, es = -(mean + sigma * fit.fitted.quantile(below)), -(mean + sigma * fit.fitted.tail_mean(below))
+    var, es = next_session(fit.fitted, found, plan.levels)
     return Track(start, found.mean[:, -h:], found.variance[:, -h:], var, es, ())
