@@ -114,9 +114,12 @@ def continuous(chain: Chain, holding: Holding, max_gap: int = MAX_GAP) -> Contin
     names = np.append(chain.contracts.ids, "")  # the last one is what -1 names
     is_roll = _rolled(holding)[:-1]
     skipped = {
-        f"over more than {max_gap} sessions": known & ~overlap & (span > max_gap),
-        "of a contract without a close since the series' last": np.isfinite(price["close"]) & (overlap | (since < 0)),
-        "on sessions without a trade of the contract held": (held >= 0) & ~np.isfinite(price["close"]),
+        f"the contract held had its last close more than {max_gap} sessions before": known
+        & ~overlap
+        & (span > max_gap),
+        "it has no close since the series' last one": np.isfinite(price["close"]) & (overlap | (since < 0)),
+        "it did not trade": (held >= 0) & ~np.isfinite(price["close"]),
+        "no contract to hold": (held < 0) & (here > 0),
     }
     last = int(holding.held[-1]) if holding.held[-1] >= 0 else int(held[-1])
     return Continuous(
@@ -136,34 +139,46 @@ def continuous(chain: Chain, holding: Holding, max_gap: int = MAX_GAP) -> Contin
         is_roll,
         float(chain.contracts.multiplier[last]) if last >= 0 else np.nan,
         _rolls(chain, holding),
-        (*_reference_notes(chain), *_rule_notes(chain, holding), *_skipped_notes(chain, skipped)),
+        (*_reference_notes(chain), *_rule_notes(chain, holding), *_skipped_notes(chain.sessions, skipped)),
         str(names[holding.held[-1]]),
     )
 
 
 def spliced(
-    product: str, asset: str, sessions: SessionArray, fields: Mapping[str, Float64Array], multiplier: float
+    product: str,
+    asset: str,
+    sessions: SessionArray,
+    fields: Mapping[str, Float64Array],
+    multiplier: float,
+    max_gap: int = MAX_GAP,
 ) -> Continuous:
     """A vendor's continuous series, taken as it is: its returns hold the jumps of its rolls, and the notes say so.
 
-    fields  name -> (T,), of close at least
+    fields   name -> (T,), of close at least
+    max_gap  a return over more sessions is none: it is left NaN and noted
     """
     nothing = np.full(len(sessions), np.nan)
     value = {name: fields.get(name, nothing) for name in ("open", "high", "low", "close", "settlement", "volume")}
     traded = (value["close"] > 0) & ~(value["volume"] <= 0)
     price = {name: np.where(traded, value[name], np.nan) for name in ("open", "high", "low", "close")}
     prev_close, since = _before(price["close"][:, None], _Held(np.zeros(len(sessions), dtype=np.int64)))
-    whole = np.log(price["close"]) - np.log(prev_close)
-    counted = np.isfinite(whole)
+    span = np.arange(len(sessions)) - since
+    known = np.isfinite(price["close"]) & np.isfinite(prev_close)
+    counted = known & (span <= max_gap)
+    whole = np.where(counted, np.log(price["close"]) - np.log(prev_close), np.nan)
+    skipped = {
+        f"the last close lies more than {max_gap} sessions before": known & ~counted,
+        "no trade": ~np.isfinite(price["close"]),
+    }
     notes = [f"{asset} is spliced by its vendor, and the contracts are not known: roll jumps are inside its returns"]
     if asset.endswith("888"):
-        notes.append(f"{asset} is adjusted by differences: percentages of such prices are distorted, use {product}88")
+        notes.append(f"{asset} is adjusted by differences: percentages of such prices are distorted, use {asset[:-1]}")
     return Continuous(
         product,
         sessions,
         np.full(len(sessions), asset),
         whole,
-        np.where(counted, np.arange(len(sessions)) - since, 0),
+        np.where(counted, span, 0),
         np.where(counted, _range_variance(price, prev_close), np.nan),
         price["close"],
         prev_close,
@@ -175,7 +190,7 @@ def spliced(
         np.zeros(len(sessions), dtype=np.bool_),
         multiplier,
         pl.DataFrame(schema=ROLL_COLUMNS),
-        tuple(notes),
+        (*notes, *_skipped_notes(sessions, skipped)),
         asset,
     )
 
@@ -284,12 +299,12 @@ def _rolls(chain: Chain, holding: Holding) -> pl.DataFrame:
 def _reference_notes(chain: Chain) -> list[str]:
     own, notes = chain.contracts, []
     for flagged, what in (
-        (own.mismatched, "maturities differ from the exchange's rule (calendar_mismatch)"),
-        (own.by_rule, "last trading days are the rule's, for want of a stated one or because that was the last bar"),
-        (own.provisional, "last trading days lie past the published holidays (provisional)"),
+        (own.mismatched, "maturity not that of the exchange's rule (calendar_mismatch)"),
+        (own.by_rule, "last trading day by the rule, as none is stated, or the last bar is"),
+        (own.provisional, "last trading day provisional, past the published holidays"),
     ):
         if flagged.any():
-            notes.append(f"{np.count_nonzero(flagged)} {what}: {_some(own.ids[flagged])}")
+            notes.append(f"{what}: {_some(own.ids[flagged])}")
     held = np.unique(own.multiplier[np.isfinite(own.multiplier)])
     if len(held) > 1:
         notes.append(f"contracts have several multipliers: {', '.join(f'{m:g}' for m in held)}")
@@ -308,9 +323,9 @@ def _rule_notes(chain: Chain, holding: Holding) -> list[str]:
     ]
 
 
-def _skipped_notes(chain: Chain, skipped: Mapping[str, BoolArray]) -> list[str]:
+def _skipped_notes(sessions: SessionArray, skipped: Mapping[str, BoolArray]) -> list[str]:
     return [
-        f"{np.count_nonzero(where)} returns are missing, {what}: {_some(chain.sessions[where])}"
+        f"{np.count_nonzero(where)} sessions without a return, {what}: {_some(sessions[where])}"
         for what, where in skipped.items()
         if where.any()
     ]

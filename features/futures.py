@@ -55,11 +55,15 @@ class Listing:
 
     def of(self, product: str) -> tuple[pl.DataFrame, bool]:
         """The rows behind one of `products`, and whether they are those of a single series."""
-        named = self.rows.filter(pl.col("order_book_id") == product) if is_series(product) else self.rows.clear()
-        rows = named if len(named) else self.rows.filter(pl.col("product") == product)
-        series = [is_series(asset) for asset in rows["order_book_id"]]
-        only = all(series)
-        return rows if only else rows.filter(~pl.Series(series)), only
+        if is_series(product):
+            named = self.rows.filter(pl.col("order_book_id") == product)
+            return named, True
+        own = self.rows.filter(pl.col("product") == product)
+        series = pl.col("order_book_id").map_elements(is_series, pl.Boolean)
+        contracts_of = own.filter(~series)
+        if contracts_of["first"].count():
+            return contracts_of, False
+        return own.filter(series), True
 
 
 def listing(store: Store, versions: Mapping[str, int] | None = None) -> Listing:
@@ -134,7 +138,7 @@ def read_continuous(
     if not len(bars) or (start is not None and as_day(bars["date"].max()) < as_day(start)):  # type: ignore[arg-type]
         return empty(product, f"no bars from {start or 'the first'} to {end or 'the last'}")
     if only_series:
-        series = _spliced(product, rows, bars, there.calendar)
+        series = _spliced(product, rows, bars, there.calendar, max_gap)
     else:
         one = _chain(product, rows, bars, there.calendar)
         series = continuous(one, hold(one, rule, threshold, before_expiry), max_gap)
@@ -172,7 +176,7 @@ def _chain(product: str, rows: pl.DataFrame, bars: pl.DataFrame, calendar: Calen
     return chain(own, sessions, fields, calendar)
 
 
-def _spliced(product: str, rows: pl.DataFrame, bars: pl.DataFrame, calendar: Calendar) -> Continuous:
+def _spliced(product: str, rows: pl.DataFrame, bars: pl.DataFrame, calendar: Calendar, max_gap: int) -> Continuous:
     asset = rows["order_book_id"].to_list()
     if len(asset) > 1:
         found = ", ".join(asset)
@@ -182,7 +186,8 @@ def _spliced(product: str, rows: pl.DataFrame, bars: pl.DataFrame, calendar: Cal
     sessions, fields = _panels(bars, asset, calendar)
     told, symbol = rows["contract_multiplier"][0], rows["product"][0]
     multiplier = MULTIPLIERS.get(symbol, np.nan) if told is None else float(told)
-    return spliced(symbol, asset[0], sessions, {n: f[:, 0] for n, f in fields.items()}, multiplier)
+    only = {name: panel[:, 0] for name, panel in fields.items()}
+    return spliced(product, asset[0], sessions, only, multiplier, max_gap)
 
 
 def _calendar(store: Store, rows: pl.DataFrame) -> Calendar:
@@ -191,7 +196,10 @@ def _calendar(store: Store, rows: pl.DataFrame) -> Calendar:
     ends = rows["maturity_date"].max()
     stated = as_day(ends) if isinstance(ends, dt.date) else last
     # A contract whose maturity nobody states ends with its delivery month at the latest.
-    named = [delivery_month(a, last) for a in rows["order_book_id"]]
+    unstated = rows.filter(pl.col("maturity_date").is_null()).select(
+        "order_book_id", pl.coalesce("first", "listed_date")
+    )
+    named = [delivery_month(asset, as_day(begun)) for asset, begun in unstated.drop_nulls().iter_rows()]
     until = max([last, stated, *(month.astype("datetime64[D]") for month in named if month is not None)]) + _MARGIN
     for day in (until, np.datetime64(f"{last.astype(object).year}-12-31")):
         try:

@@ -88,9 +88,9 @@ def _second(interest: Float64Array, fit: BoolArray, dominant: IntArray) -> IntAr
         used[front] = True
         best = -1
         for c in range(front + 1, n):
-            if fit[t + 1, c] and interest[t, c] > 0 and (c == now or not used[c]):
-                if best < 0 or interest[t, c] > interest[t, best]:
-                    best = c
+            free = fit[t + 1, c] and interest[t, c] > 0 and (c == now or not used[c])
+            if free and (best < 0 or interest[t, c] > interest[t, best]):
+                best = c
         if best < 0 and now > front and fit[t + 1, now]:
             best = now  # nobody publishes an interest today
         if best >= 0:

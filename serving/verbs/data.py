@@ -83,6 +83,26 @@ def check(context: typer.Context, asset_class: AssetClass = "CS", store: StorePa
 
 
 @checks.command()
+def chains(
+    product: Annotated[list[str] | None, typer.Option(help="Only this one, with every roll; may be repeated.")] = None,
+    rule: Annotated[Literal["oi", "oi_volume", "fixed"], typer.Option(help="How the held contract rolls.")] = "oi",
+    store: StorePath = STORE,
+    home: Home = HERE,
+) -> None:
+    """Print the futures products of a store: contracts, rolls and holes; of one that is named, every roll.
+
+    Example: daybar check chains --product RB --store market
+    """
+    from features.chain_check import check_chains
+    from features.store import Store
+    from serving import show, show_chains
+
+    with show.progress("products") as moved:
+        report = check_chains(Store(home / store), tuple(product or ()), rule, moved)
+    show_chains.chains(report)
+
+
+@checks.command()
 def lookahead(
     config: Annotated[
         Path | None, typer.Argument(help="Check its factors, its expressions too; default: every factor of the class.")
@@ -99,7 +119,7 @@ def lookahead(
     from features.lookahead import check_store
     from serving import show
 
-    where, known, names = _asked(config, overrides, asset_class, store, home)
+    where, known, names = _asked("check lookahead", config, overrides, asset_class, store, home)
     with show.progress("worlds") as moved:
         proof = check_store(where, known, names, progress=moved)
     show.proved(proof)
@@ -152,7 +172,7 @@ def build(
     from features.materialise import materialise, memory_bytes
     from serving import show
 
-    there, known, names = _asked(config, overrides, asset_class, store, home)
+    there, known, names = _asked("build", config, overrides, asset_class, store, home)
     with show.progress("sessions built") as moved:
         budget = memory_bytes(memory)
         report = materialise(there, known, names, memory=budget, anew=anew, say=show.line, progress=moved)
@@ -162,7 +182,7 @@ def build(
 
 
 def _asked(
-    config: Path | None, overrides: list[str] | None, asset_class: str, store: Path, home: Path
+    who: str, config: Path | None, overrides: list[str] | None, asset_class: str, store: Path, home: Path
 ) -> tuple[Store, Catalogue, tuple[str, ...]]:
     """Store, catalogue and factors of a config; without one, those of the options, and every factor of the class."""
     from features.catalogue import catalogue
@@ -174,7 +194,7 @@ def _asked(
     from training.config import alpha_config, load
     from training.market import factors_of
 
-    settings = alpha_config(load(config, overrides or []), "factors")
+    settings = alpha_config(load(config, overrides or []), who)
     return Store(home / settings.data.store), *factors_of(settings)
 
 

@@ -14,9 +14,10 @@ from features.factor import Factor, Written
 from features.fields import ASSET_CLASSES, FIELDS
 from features.panel import Panels
 from features.plan import Plan, compute, plan
+from tests.features.synthetic_futures import futures_market
 from tests.features.synthetic_market import stock_market
 
-MARKETS = {"CS": stock_market}
+MARKETS = {"CS": stock_market, "Future": futures_market}
 FACTORS = [f for c in ASSET_CLASSES for f in catalogue(c).values()]
 STORED = [f for f in FACTORS if f.stored]
 # Facts that reference tables give, known before the session.
@@ -155,9 +156,8 @@ def called_instead(markets) -> dict[str, tuple[Panels, Panels]]:
     out = {}
     for c, panels in markets.items():
         known, some = catalogue(c), panels.rows(0, 360)
-        twins = {
-            f.name: dataclasses.replace(f, function=untraceable(f), lookback=f.reach) for f in FACTORS if is_traced(f)
-        }
+        traced = [f for f in known.values() if is_traced(f)]
+        twins = {f.name: dataclasses.replace(f, function=untraceable(f), lookback=f.reach) for f in traced}
         names = [n for n in twins if known[n].stored]
         both = (known, Catalogue(c, {**known, **twins}, {}))
         out[c] = tuple(compute(plan(k, names, some.values), some)[0] for k in both)
