@@ -148,6 +148,7 @@ def term_structure(
         ax.plot(horizons, now, "o-", color=palette[model], linewidth=1.5, markersize=5, label=model)
     now = series.annualised(series.latest(served), at)
     ax.plot(horizons, now, "o-", color=BLUE, linewidth=3, label="served forecast")
+    ax.set_xlim(0.93 * horizons[0], 1.07 * horizons[-1])  # before the log axis, which needs limits above 0
     ax.set_xscale("log")
     ax.set_xticks(list(horizons), [str(h) for h in horizons])
     ax.xaxis.set_minor_formatter(NullFormatter())
