@@ -15,15 +15,20 @@ import numba
 from numba import njit
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_MODELS = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "models", "volatility")
+_ASKS = b"from features.operators.compiled import"
 
 
 def _state() -> str:
-    """Digest of the source of every operator."""
+    """Digest of the source of every operator, and of the files of models that hold kernels."""
     digest = hashlib.sha256()
-    for name in sorted(os.listdir(_HERE)):
-        if name.endswith(".py"):
-            with open(os.path.join(_HERE, name), "rb") as source:
-                digest.update(source.read())
+    for folder in (_HERE, _MODELS):
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), "rb") as source:
+                    text = source.read()
+                if folder == _HERE or _ASKS in text:
+                    digest.update(text)
     return digest.hexdigest()[:12]
 
 

@@ -1,0 +1,266 @@
+"""How a GARCH-type model is estimated: data in units of their spread, bounds, starts, the search, and back again."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from features.panel import Float64Array
+from models.base import FitError
+from models.volatility.base import Returns
+from models.volatility.innovations import SHAPES
+from models.volatility.likelihood import LAWS, SAMPLE, to_natural, to_search
+from models.volatility.means import LAGS, MEAN_PARAMETERS, Mean, MeanKind, design, fit_arma
+from models.volatility.recursions import CODES, VARIANCE_PARAMETERS
+from models.volatility.search import FOUND, best_start, search
+
+VarianceKind = Literal["garch", "gjr", "egarch", "aparch", "figarch"]
+LawKind = Literal["normal", "t", "skewt"]
+
+_DECAY: Final = 0.94  # of arch's backcast, over so many residuals
+_BACKCAST: Final = 75
+_START_NU: Final = 8.0
+_LOG_OMEGA: Final = (np.log(1e-8), np.log(10.0))  # about the mean squared residual, as arch bounds it
+_INVERSE_NU: Final = (1 / 500, 1 / 2.05)
+_RESTARTS: Final = 3
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which parameters there are: of the mean, the variance, the regressors, the innovations."""
+
+    variance: VarianceKind
+    mean: MeanKind
+    law: LawKind
+    regressors: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The natural parameters, in order."""
+        pushes = tuple(f"d_{name}" for name in self.regressors)
+        return (*MEAN_PARAMETERS[self.mean], *VARIANCE_PARAMETERS[self.variance], *pushes, *SHAPES[self.law])
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """Of the variance and of the law, as the kernels know them."""
+        return CODES[self.variance], LAWS[self.law]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Parameters of the mean and of the regressors."""
+        return len(MEAN_PARAMETERS[self.mean]), len(self.regressors)
+
+    @property
+    def equation(self) -> slice:
+        """Where the variance parameters stand among the natural ones."""
+        start = len(MEAN_PARAMETERS[self.mean])
+        return slice(start, start + len(VARIANCE_PARAMETERS[self.variance]))
+
+    @property
+    def pushes(self) -> slice:
+        """Where the regressors' stand."""
+        return slice(self.equation.stop, self.equation.stop + len(self.regressors))
+
+    def rescaled(self, theta: Float64Array, by: float) -> Float64Array:
+        """Natural parameters of returns that are so many times as large."""
+        out = theta.copy()
+        if self.counts[0]:
+            out[0] *= by
+        v = out[self.equation]
+        if self.variance == "egarch":
+            v[0] += 2 * (1 - v[3]) * np.log(by)
+        else:
+            power = by ** (v[4] if self.variance == "aparch" else 2.0)
+            v[0] *= power
+            out[self.pushes] *= power
+        return out
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The rows of a likelihood, in the units of the returns' spread.
+
+    y (n,), what the mean explains; design (n, means); lagged (n + 1, m), regressors of the session before in units of
+    their own spread; presample variance or SAMPLE; spread of the returns; units of the regressors, 1 where one does
+    not vary: `varies` tells
+    """
+
+    shape: Shape
+    y: Float64Array = field(repr=False)
+    design: Float64Array = field(repr=False)
+    lagged: Float64Array = field(repr=False)
+    presample: float
+    spread: float
+    units: Float64Array
+    varies: tuple[bool, ...]
+    first: Float64Array = field(repr=False)  # least squares of the mean
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Natural parameters in the units of the returns, where the variance began, how well they fit."""
+
+    theta: Float64Array
+    presample: float
+    loglik: float
+    nobs: int
+    converged: bool
+    calls: int
+
+
+def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean | None]:
+    """The problem that returns pose, and the mean where that is estimated before it.
+
+    Errors  FitError where the returns do not vary
+    """
+    value = returns.value
+    spread = float(np.std(value))
+    # Twice the rounding of the largest return: what a constant series leaves.
+    if spread <= 4 * np.finfo(float).eps * float(np.max(np.abs(value))):
+        raise FitError("garch", "the returns must vary", "they do not vary")
+    mean = fit_arma(value) if shape.mean == "arma" else None
+    y = value if mean is None else mean.residuals(value)
+    lags = LAGS[shape.mean]
+    columns = design(shape.mean, y / spread)
+    y = y[lags:] / spread
+    first: Float64Array = np.linalg.lstsq(columns, y, rcond=None)[0] if columns.shape[1] else np.empty(0)
+    pushes = [returns.regressors[name] for name in shape.regressors]
+    spreads = [float(np.std(x)) for x in pushes]
+    varies = tuple(bool(one > 1e-12 * np.max(np.abs(x))) for one, x in zip(spreads, pushes, strict=True))
+    units = np.array([one if moves else 1.0 for one, moves in zip(spreads, varies, strict=True)])
+    lagged = lag(shape, returns, [float(np.mean(x)) for x in pushes]) / units
+    presample = SAMPLE if sample else backcast(y - columns @ first)
+    return Problem(shape, y, columns, lagged, presample, spread, units, varies, first), mean
+
+
+def lag(shape: Shape, returns: Returns, before: list[float]) -> Float64Array:
+    """Regressors of the session before each row and before the next one, (n + 1, m); their means before the first."""
+    rows = [np.r_[before[j], returns.regressors[name]] for j, name in enumerate(shape.regressors)]
+    n = len(returns) + 1
+    return np.column_stack(rows)[LAGS[shape.mean] :] if rows else np.empty((n - LAGS[shape.mean], 0))
+
+
+def backcast(e: Float64Array) -> float:
+    """Variance before the first residual: arch's exponentially weighted mean of the first squares."""
+    weight = _DECAY ** np.arange(min(_BACKCAST, len(e)))
+    return float(weight @ e[: len(weight)] ** 2 / weight.sum())
+
+
+def estimate(posed: Problem, start: Float64Array | None) -> Estimate:
+    """The maximum, searched from given natural parameters in the units of the returns, or from a grid.
+
+    Where the search from a grid finds none, the next best points of the grid are tried, three starts in all.
+    """
+    low, high = bounds(posed)
+    if start is not None:
+        begins = [to_search(*posed.shape.codes, *posed.shape.counts, _in_units(posed, start))]
+    else:
+        begins = ranked_starts(posed)[:_RESTARTS]
+    best: Estimate | None = None
+    for begin in begins:
+        found = _search(posed, np.clip(begin, low, high), low, high)
+        if best is None or (found.converged, found.loglik) > (best.converged, best.loglik):
+            best = found
+        if best.converged:
+            break
+    if best is None or not np.isfinite(best.loglik):
+        raise FitError("garch", "the likelihood must have a value somewhere", "none at any start")
+    return best
+
+
+def _search(posed: Problem, begin: Float64Array, low: Float64Array, high: Float64Array) -> Estimate:
+    shape, n = posed.shape, len(posed.y)
+    x, loglik, status, positive, calls = search(
+        *shape.codes, begin, low, high, posed.y, posed.design, posed.lagged, posed.presample
+    )
+    theta = to_natural(*shape.codes, *shape.counts, x)
+    ends = status == FOUND and positive and not _integrated(shape, theta)
+    presample = posed.presample
+    if presample == SAMPLE:
+        presample = float(np.mean((posed.y - posed.design @ theta[: shape.counts[0]]) ** 2))
+    told = shape.rescaled(theta, posed.spread)
+    told[shape.pushes] /= posed.units
+    return Estimate(told, presample * posed.spread**2, loglik - n * float(np.log(posed.spread)), n, ends, calls)
+
+
+def _integrated(shape: Shape, theta: Float64Array) -> bool:
+    """Whether the bound on the persistence holds: a limit of the family, not a maximum inside it."""
+    v = theta[shape.equation]
+    if shape.variance == "egarch":
+        return bool(abs(v[3]) >= 1)
+    if shape.variance == "figarch":
+        return False
+    beta = v[2] if shape.variance == "garch" else v[3]
+    shock = v[1] + 0.5 * v[2] if shape.variance == "gjr" else v[1]
+    return bool(shock + beta >= 1 - 1e-9)
+
+
+def _in_units(posed: Problem, theta: Float64Array) -> Float64Array:
+    """Natural parameters of the problem's units from those of the returns'."""
+    shape = posed.shape
+    theta = shape.rescaled(theta, 1 / posed.spread)
+    theta[shape.pushes] *= posed.units
+    return theta
+
+
+def bounds(posed: Problem) -> tuple[Float64Array, Float64Array]:
+    """Least and largest value of each coordinate of the search."""
+    shape = posed.shape
+    square = float(np.mean((posed.y - posed.design @ posed.first) ** 2))
+    omega = (np.log(square) + _LOG_OMEGA[0], np.log(square) + _LOG_OMEGA[1])
+    unit, wide = (0.0, 1.0), (-10.0, 10.0)
+    variance = {
+        "garch": [omega, unit, unit],
+        "gjr": [omega, unit, unit, unit],
+        "egarch": [wide, wide, wide, (-1.0, 1.0)],
+        "aparch": [omega, unit, unit, (-0.9997, 0.9997), (0.5, 3.0)],
+        "figarch": [omega, unit, (0.0, 1 - 1e-8), unit],
+    }[shape.variance]
+    push = (-100.0, 100.0) if shape.variance == "egarch" else (0.0, 100.0)
+    pushes = [push if varies else (0.0, 0.0) for varies in posed.varies]
+    law = {"normal": [], "t": [_INVERSE_NU], "skewt": [_INVERSE_NU, (-0.999, 0.999)]}[shape.law]
+    pairs = [*[wide] * shape.counts[0], *variance, *pushes, *law]
+    low, high = np.array(pairs, dtype=np.float64).T
+    return np.ascontiguousarray(low), np.ascontiguousarray(high)
+
+
+def ranked_starts(posed: Problem) -> list[Float64Array]:
+    """Points of the search on a grid as arch's, best first."""
+    shape = posed.shape
+    square = float(np.mean((posed.y - posed.design @ posed.first) ** 2))
+    law = [] if shape.law == "normal" else [_START_NU] if shape.law == "t" else [_START_NU, 0.0]
+    tail = [*[0.0] * len(shape.regressors), *law]
+    grid = [np.r_[posed.first, v, tail] for v in _grid(shape.variance, square)]
+    points = np.array([to_search(*shape.codes, *shape.counts, theta) for theta in grid])
+    found = best_start(*shape.codes, points, posed.y, posed.design, posed.lagged, posed.presample)
+    return [points[i] for i in np.argsort(-found, kind="stable")]
+
+
+def _grid(variance: VarianceKind, square: float) -> list[list[float]]:
+    """Variance parameters to begin with, of residuals with a mean square; each has that as its long-run variance."""
+    alphas, sums = (0.02, 0.05, 0.1, 0.2), (0.6, 0.85, 0.95, 0.985)
+    if variance == "garch":
+        return [[square * (1 - p), a, p - a] for a, p in itertools.product(alphas, sums)]
+    if variance == "gjr":
+        sides = (0.0, 0.05, 0.15)
+        return [
+            [square * (1 - p), a, g, p - a - g / 2]
+            for a, g, p in itertools.product(alphas, sides, sums)
+            if p > a + g / 2
+        ]
+    if variance == "egarch":
+        signed = itertools.product((0.05, 0.15, 0.3), (-0.1, 0.0, 0.1), (0.6, 0.85, 0.95, 0.985))
+        return [[(1 - b) * np.log(square), a, g, b] for a, g, b in signed]
+    if variance == "aparch":
+        powers = itertools.product(alphas, (-0.4, 0.0, 0.4), sums, (0.8, 1.4, 2.0))
+        return [[square ** (k / 2) * (1 - p), a, g, p - a, k] for a, g, p, k in powers]
+    pairs = itertools.product((0.2, 0.5, 0.7), (0.2, 0.5, 0.8), (0.1, 0.5, 0.9))
+    found = []
+    for d, share, part in pairs:
+        phi = (1 - d) / 2 * share
+        # The weights sum to some nine tenths: what the truncation leaves out is close to the rest.
+        found.append([0.1 * square * (1 - (d + phi) * part), phi, d, (d + phi) * part])
+    return found

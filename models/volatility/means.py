@@ -1,0 +1,126 @@
+"""Means of returns: constants and autoregressions inside the likelihood, ARMA in two steps before it.
+
+A mean is y_t = const + Σ ar_i y_{t-i} + e_t + Σ ma_j e_{t-j}; those of the likelihood have no ma.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy.signal import lfilter, lfiltic
+
+from features.panel import Float64Array, IntArray
+from models.base import FitError
+
+MeanKind = Literal["zero", "constant", "ar1", "ar2", "arma"]
+LAGS: Final = {"zero": 0, "constant": 0, "ar1": 1, "ar2": 2, "arma": 0}  # rows that the likelihood gives up
+MEAN_PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
+    "zero": (),
+    "constant": ("mu",),
+    "ar1": ("mu", "ar1"),
+    "ar2": ("mu", "ar1", "ar2"),
+    "arma": (),
+}
+_HIGHEST: Final = 2  # order of an ARMA
+
+
+@dataclass(frozen=True)
+class Mean:
+    """const + Σ ar_i y_{t-i} + Σ ma_j e_{t-j}, in the units of the returns."""
+
+    const: float = 0.0
+    ar: tuple[float, ...] = ()
+    ma: tuple[float, ...] = ()
+
+    def residuals(self, value: Float64Array) -> Float64Array:
+        """e (T,); before the first return stand the mean and no shock."""
+        centred = value - self.level
+        return np.asarray(lfilter(np.r_[1.0, -np.array(self.ar)], np.r_[1.0, self.ma], centred), dtype=np.float64)
+
+    @property
+    def level(self) -> float:
+        """The return in the long run."""
+        left = 1.0 - sum(self.ar)
+        return self.const / left if self.ar else self.const
+
+    @property
+    def stationary(self) -> bool:
+        """Whether shocks to the return die out."""
+        roots = np.roots(np.r_[1.0, -np.array(self.ar)]) if self.ar else np.zeros(1)
+        return bool((np.abs(roots) < 1).all())
+
+    def ahead(self, value: Float64Array, e: Float64Array, origins: IntArray, steps: int) -> Float64Array:
+        """Expected returns of the sessions after each origin, (n, steps)."""
+        depth = max(len(self.ar), len(self.ma))
+        y, shocks = np.full((len(origins), depth + steps), self.level), np.zeros((len(origins), depth + steps))
+        for back in range(1, depth + 1):
+            at = origins - back + 1
+            y[at >= 0, depth - back] = value[at[at >= 0]]
+            shocks[at >= 0, depth - back] = np.nan_to_num(e[at[at >= 0]])
+        for k in range(depth, depth + steps):
+            y[:, k] = self.const
+            for i, weight in enumerate(self.ar, start=1):
+                y[:, k] += weight * y[:, k - i]
+            for j, weight in enumerate(self.ma, start=1):
+                y[:, k] += weight * shocks[:, k - j]
+        return y[:, depth:]
+
+    def cumulated(self, steps: int) -> Float64Array:
+        """What a shock adds to the return cumulated over so many sessions from its own on, (steps,): 1, 1 + ψ₁, ..."""
+        shock = np.zeros(steps)
+        shock[0] = 1.0
+        psi = lfilter(np.r_[1.0, self.ma], np.r_[1.0, -np.array(self.ar)], shock)
+        return np.asarray(np.cumsum(psi), dtype=np.float64)
+
+    def paths(self, value: Float64Array, e: Float64Array, shocks: Float64Array) -> Float64Array:
+        """Returns that drawn residuals (P, H) make, after the last of the returns."""
+        if not self.ar and not self.ma:
+            return shocks + self.const
+        b, a = np.r_[1.0, self.ma], np.r_[1.0, -np.array(self.ar)]
+        state = lfiltic(b, a, (value - self.level)[::-1][: len(self.ar)], np.nan_to_num(e)[::-1][: len(self.ma)])
+        out, _ = lfilter(b, a, shocks, axis=1, zi=np.broadcast_to(state, (len(shocks), len(state))))
+        return np.asarray(out + self.level, dtype=np.float64)
+
+
+def design(kind: MeanKind, value: Float64Array) -> Float64Array:
+    """Columns (T - lags, means) that the mean of the likelihood weighs."""
+    lags, names = LAGS[kind], MEAN_PARAMETERS[kind]
+    n = len(value) - lags
+    columns = [np.ones(n), *(value[lags - i : len(value) - i] for i in range(1, lags + 1))]
+    return np.column_stack(columns) if names else np.empty((n, 0))
+
+
+def fit_arma(value: Float64Array) -> Mean:
+    """The ARMA with a constant of orders up to 2 whose BIC is least, by maximum likelihood (statsmodels' SARIMAX).
+
+    Errors  FitError where no order can be estimated
+    """
+    from statsmodels.tsa.statespace.sarimax import SARIMAX  # takes a second, which other means are spared
+
+    spread = float(np.std(value))
+    best: tuple[float, Mean] | None = None
+    for p in range(_HIGHEST + 1):
+        for q in range(_HIGHEST + 1):
+            with warnings.catch_warnings():
+                # An order that does not converge, or starts at a root, loses to the others by its likelihood.
+                warnings.simplefilter("ignore")
+                model = SARIMAX(value / spread, order=(p, 0, q), trend="c")
+                try:
+                    found = model.fit(disp=0, method="lbfgs", maxiter=100)
+                except np.linalg.LinAlgError:
+                    continue
+            told = np.asarray(found.params, dtype=np.float64)
+            mean = Mean(float(told[0] * spread), _floats(told[1 : 1 + p]), _floats(told[1 + p : 1 + p + q]))
+            if np.isfinite(found.bic) and mean.stationary and (best is None or found.bic < best[0]):
+                best = float(found.bic), mean
+    if best is None:
+        raise FitError("arma", "some order up to (2, 2) must be estimable", "none that is stationary")
+    return best[1]
+
+
+def _floats(values: Sequence[float] | Float64Array) -> tuple[float, ...]:
+    return tuple(float(one) for one in values)
