@@ -16,6 +16,8 @@ LEAST_SIGMA_U: Final = 0.05
 # μ, level, β, γ of standardised data: the spec's start, then a slower and a quicker one.
 STARTS: Final = ((0.0, 0.0, 0.6, 0.35), (0.0, 0.0, 0.8, 0.15), (0.0, 0.0, 0.35, 0.55))
 BOUNDS: Final = ((-3.0, 3.0), (-10.0, 10.0), (0.0, 0.9995), (1e-4, 3.0))
+_ABSURD: Final = 1e60  # of a squared residual: the search has left all sense, and sums of squares would overflow
+_REFUSED: Final = 1e10  # the loss there
 _TOLERANCE: Final = 1e-10  # of the likelihood that a Newton step would still win
 
 
@@ -71,7 +73,12 @@ class Standardised:
     def value_and_gradient(self, at: Float64Array) -> tuple[float, Float64Array, Float64Array, float]:
         """Minus the joint log-likelihood per return, its gradient (4,), the measurement (4,) and σ_u."""
         log_h, terms = measured(self.r, self.log_x, at, 0.0)
-        measure = np.linalg.solve(terms.T @ terms, terms.T @ self.log_x)
+        if not np.abs(terms).max() < _ABSURD:
+            return _REFUSED, np.zeros(4), np.zeros(4), 1.0
+        try:
+            measure = np.linalg.solve(terms.T @ terms, terms.T @ self.log_x)
+        except np.linalg.LinAlgError:
+            return _REFUSED, np.zeros(4), np.zeros(4), 1.0
         u = self.log_x - terms @ measure
         variance_u = max(float(np.mean(u * u)), LEAST_SIGMA_U**2)
         z = terms[:, 2]

@@ -94,7 +94,7 @@ def positions(count: int, paths: int, sessions: int, seed: int) -> IntArray:
 def seed_of(product: str, session: datetime.date) -> int:
     """The seed of a product on a session: a digest of both, so that it is the same everywhere and always."""
     told = f"{product} {session:%Y-%m-%d}".encode()
-    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(told, digest_size=6).digest(), "big")
 
 
 def cumulate(drawn: Float64Array, horizons: Sequence[int]) -> Float64Array:
