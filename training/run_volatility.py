@@ -194,7 +194,7 @@ def _leaderboard_figure(evidence: VolatilityEvidence, horizon: int, run: RunLog)
     run.figure(
         f"figures/leaderboard_{horizon:02d}.png",
         figures.leaderboard(
-            [f"{one.product} {one.zh}" for one in evidence.products],
+            [one.product for one in evidence.products],
             models,
             ratios(evidence, models)[horizon],
             base=evidence.base,
@@ -206,7 +206,8 @@ def _leaderboard_figure(evidence: VolatilityEvidence, horizon: int, run: RunLog)
 
 
 def _drawn(config: VolatilityConfig, one: ProductEvidence) -> dict[str, Figure]:
-    name, horizons = f"{one.product} {one.zh}".strip(), config.forecast.horizons
+    # matplotlib's own fonts have no Chinese: its names stand in the report.
+    name, horizons = one.product, config.forecast.horizons
     base = one.variance.get(config.base)
     drawn = {
         "term_structure": figures.term_structure(horizons, one.served, one.variance, config.base, name=name),
