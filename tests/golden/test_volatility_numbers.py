@@ -8,8 +8,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from training.evaluate.breach_clusters import christoffersen
 from training.evaluate.residual_tests import cramer_von_mises_tail
-from training.evaluate.var_tests import acerbi_szekely, christoffersen, kupiec, z2_under
+from training.evaluate.var_tests import acerbi_szekely, kupiec, z2_under
 from training.evaluate.volatility import qlike
 
 RETURNS = np.array([-0.031, 0.004, 0.012, -0.008, 0.02, -0.027, 0.01, 0.006, -0.003, 0.015])

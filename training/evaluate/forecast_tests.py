@@ -27,7 +27,7 @@ class DieboldMariano:
     statistic, p  autocovariances up to h - 1 with equal weights, Harvey's correction, t with n - 1 degrees of freedom
     fixed_b       p-value with a Bartlett window of 3 h and fixed-b critical values. Where the difference of two models
                   lasts longer than the horizon, p is below 5 % in 6 to 7 % of the cases in which neither is better
-                  (1,500 forecasts), in 8 to 12 % with 250 forecasts of 20 sessions and more; this one in 5 to 7 %
+                  (1,500 forecasts), in 8 to 12 % with 250 forecasts of 20 sessions and more; this one in 5 to 8 %
     difference    mean of the first's losses less the second's
     reason        why there is no number, or why the window is Bartlett's
     """
@@ -121,7 +121,7 @@ def compared(loss: Float64Array, least: int) -> tuple[BoolArray, BoolArray]:
     have = told.sum(axis=0)
     models = have >= max(least, COVERAGE * have.max(initial=0))
     while models.any():
-        rows = told[:, models].all(axis=1)
+        rows: BoolArray = np.asarray(told[:, models].all(axis=1))
         if np.count_nonzero(rows) >= least:
             return rows, models
         models[np.flatnonzero(models)[np.argmin(have[models])]] = False

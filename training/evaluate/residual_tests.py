@@ -96,9 +96,9 @@ def sign_bias(z: Float64Array) -> SignBias:
         no = too_few(len(z)) if few else untold(n, "the residuals lie on one side of nought, or never vary")
         return SignBias(no, no, no, no)
     fitted = OLS(z[1:] ** 2, np.column_stack([np.ones(n), down, down * before, (1 - down) * before])).fit()
-    parts = [HypothesisTest(float(fitted.tvalues[j]), float(fitted.pvalues[j]), n) for j in (1, 2, 3)]
+    sign, low, high = (HypothesisTest(float(fitted.tvalues[j]), float(fitted.pvalues[j]), n) for j in (1, 2, 3))
     statistic = n * float(fitted.rsquared)
-    return SignBias(*parts, HypothesisTest(statistic, float(chdtrc(3, statistic)), n))
+    return SignBias(sign, low, high, HypothesisTest(statistic, float(chdtrc(3, statistic)), n))
 
 
 def uniformity(u: Float64Array) -> HypothesisTest:

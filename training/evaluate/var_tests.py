@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import chdtrc, xlogy
 from scipy.stats import binom
 
-from features.panel import BoolArray, DataError, Float64Array
+from features.panel import DataError, Float64Array, IntArray
+from training.evaluate.breach_clusters import christoffersen, dynamic_quantile, rearranged, transitions
 from training.evaluate.hypothesis import LEAST, HypothesisTest, too_few, untold
 
 # Quantile function of the standardised returns that a model assumes: shares (m,) -> (m,).
@@ -25,10 +26,8 @@ Verdict = Literal[
     "too many breaches", "too few breaches", "clustered", "shortfall too small", "fine", "too few to tell"
 ]
 
-HIT_LAGS: Final = 4
-_CELLS: Final = 400_000  # of rearranged hits in memory at once
 _POOL: Final = 8192  # points of the tail from which losses are drawn
-_SAME: Final = 1e-9  # relative difference within which two statistics of rearrangements tie
+_SAME: Final = 1e-9  # relative difference within which two ratios tie
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def backtest(
     independence, dynamic = christoffersen(*transitions(hit)), dynamic_quantile(hit, v, tail)
     conditional = conditional_coverage(coverage, independence)
     if reps and 0 < x < n:
-        independence, dynamic = _rearranged(hit, v, tail, independence, dynamic, reps, seed)
+        independence, dynamic = rearranged(hit, v, tail, independence, dynamic, reps, seed)
     z2 = acerbi_szekely(r, v, e, tail)
     critical, p = math.nan, math.nan
     if law is not None:
@@ -151,42 +150,9 @@ def kupiec(breaches: int, n: int, tail: float) -> HypothesisTest:
     return HypothesisTest(found, float(chdtrc(1, found)), n, min(exact, 1.0))
 
 
-def _coverage_ratio(x: Float64Array, n: int, tail: float) -> Float64Array:
+def _coverage_ratio(x: IntArray, n: int, tail: float) -> Float64Array:
     promised = xlogy(x, tail) + xlogy(n - x, 1 - tail)
     return np.asarray(np.maximum(2 * (xlogy(x, x / n) + xlogy(n - x, 1 - x / n) - promised), 0.0))
-
-
-def transitions(hit: BoolArray) -> tuple[int, int, int, int]:
-    """How often no breach follows none, a breach follows none, none follows a breach, and a breach a breach."""
-    before, after = hit[:-1], hit[1:]
-    n11, n10 = int(np.count_nonzero(before & after)), int(np.count_nonzero(before & ~after))
-    n01 = int(np.count_nonzero(~before & after))
-    return len(before) - n11 - n10 - n01, n01, n10, n11
-
-
-def christoffersen(n00: int, n01: int, n10: int, n11: int) -> HypothesisTest:
-    """Likelihood ratio of breaches that do not depend on the session before, χ² with 1 degree of freedom.
-
-    n01  sessions with a breach after one without, and so on
-    NaN  no breach, or nothing else
-    """
-    n = n00 + n01 + n10 + n11
-    if n < LEAST - 1:
-        return too_few(n + 1)
-    if n01 + n11 == 0 or n00 + n10 == 0:
-        return untold(n, "no session breaches" if n01 + n11 == 0 else "every session breaches")
-    found = float(_transition_ratio(*(np.array([float(count)]) for count in (n00, n01, n10, n11)))[0])
-    return HypothesisTest(found, float(chdtrc(1, found)), n)
-
-
-def _transition_ratio(n00: Float64Array, n01: Float64Array, n10: Float64Array, n11: Float64Array) -> Float64Array:
-    def likelihood(hits: Float64Array, others: Float64Array) -> Float64Array:
-        n = hits + others
-        share = np.divide(hits, n, out=np.zeros_like(n), where=n > 0)
-        return np.asarray(xlogy(hits, share) + xlogy(others, 1 - share))
-
-    apart = likelihood(n01, n00) + likelihood(n11, n10) - likelihood(n01 + n11, n00 + n10)
-    return np.asarray(np.maximum(2 * apart, 0.0))
 
 
 def conditional_coverage(coverage: HypothesisTest, independence: HypothesisTest) -> HypothesisTest:
@@ -196,68 +162,6 @@ def conditional_coverage(coverage: HypothesisTest, independence: HypothesisTest)
             return untold(part.n, part.reason)
     found = coverage.statistic + independence.statistic
     return HypothesisTest(found, float(chdtrc(2, found)), coverage.n)
-
-
-def dynamic_quantile(hit: BoolArray, var: Float64Array, tail: float, lags: int = HIT_LAGS) -> HypothesisTest:
-    """Wald test that breaches less their share do not depend on a constant, their own lags and the VaR.
-
-    χ² with lags + 2 degrees of freedom, fewer where a regressor adds nothing (a VaR that never varies)
-    NaN  no breach, or nothing else
-    """
-    n = len(hit)
-    if n < LEAST:
-        return too_few(n)
-    if not hit.any() or hit.all():
-        return untold(n, "every session breaches" if hit.all() else "no session breaches")
-    statistic, rank = _dynamic(hit[None], var, tail, lags)
-    return HypothesisTest(float(statistic[0]), float(chdtrc(rank[0], statistic[0])), n - lags)
-
-
-def _dynamic(hit: BoolArray, var: Float64Array, tail: float, lags: int) -> tuple[Float64Array, Float64Array]:
-    """The statistic of each row of hits (R, n), and the rank of its regressors, (R,)."""
-    m = hit.shape[1] - lags
-    above = hit - tail
-    shifted = np.lib.stride_tricks.sliding_window_view(above, m, axis=1)  # (R, lags + 1, m), the oldest lag first
-    level = var[lags:] - var[lags:].mean()  # the constant spans its mean
-    spread = float(np.sqrt(level @ level / m))
-    level = level / spread if spread > _SAME * float(np.abs(var).max()) else np.zeros(m)
-    fixed = np.column_stack([np.ones(m), level])
-    lagged, now = shifted[:, :lags], shifted[:, lags]
-    X = np.concatenate([np.broadcast_to(fixed.T, (len(hit), 2, m)), lagged / math.sqrt(tail * (1 - tail))], axis=1)
-    gram, cross = X @ X.transpose(0, 2, 1), (X @ now[:, :, None])[:, :, 0]
-    value, vector = np.linalg.eigh(gram)
-    kept = value > _SAME * m
-    turned = np.einsum("rji,rj->ri", vector, cross)
-    explained = np.divide(turned**2, value, out=np.zeros_like(value), where=kept).sum(axis=1)
-    return explained / (tail * (1 - tail)), kept.sum(axis=1).astype(np.float64)
-
-
-def _rearranged(
-    hit: BoolArray,
-    var: Float64Array,
-    tail: float,
-    independence: HypothesisTest,
-    dynamic: HypothesisTest,
-    reps: int,
-    seed: int,
-) -> tuple[HypothesisTest, HypothesisTest]:
-    """The two tests with exact p-values: breaches that do not depend on anything are as likely in any order."""
-    rng, n = np.random.default_rng(seed), len(hit)
-    step, beyond = max(1, _CELLS // n), np.ones(2)
-    for done in range(0, reps, step):
-        order = rng.permuted(np.broadcast_to(hit, (min(step, reps - done), n)), axis=1)
-        before, after = order[:, :-1], order[:, 1:]
-        n11, n01 = (before & after).sum(axis=1), (~before & after).sum(axis=1)
-        n10 = before.sum(axis=1) - n11
-        counts = (n - 1 - n11 - n10 - n01, n01, n10, n11)
-        ratio = _transition_ratio(*(count.astype(np.float64) for count in counts))
-        beyond[0] += np.count_nonzero(ratio >= independence.statistic * (1 - _SAME))
-        beyond[1] += np.count_nonzero(_dynamic(order, var, tail, HIT_LAGS)[0] >= dynamic.statistic * (1 - _SAME))
-    first, second = (float(count / (reps + 1)) for count in beyond)
-    return (
-        HypothesisTest(independence.statistic, independence.p, independence.n, first),
-        HypothesisTest(dynamic.statistic, dynamic.p, dynamic.n, second),
-    )
 
 
 def acerbi_szekely(returns: Float64Array, var: Float64Array, es: Float64Array, tail: float) -> float:

@@ -8,14 +8,12 @@ from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
 from features.panel import DataError
+from training.evaluate.breach_clusters import christoffersen
 from training.evaluate.var_tests import (
     acerbi_szekely,
     backtest,
-    christoffersen,
     conditional_coverage,
-    dynamic_quantile,
     kupiec,
-    transitions,
     z2_under,
 )
 
@@ -28,12 +26,6 @@ def right(n, seed, level=0.99, scale=1.0, law=norm):
     sd = 0.01 * np.exp(0.4 * np.sin(np.arange(n) / 40 + rng.random()))
     r = sd * rng.standard_normal(n)
     return r, -law.ppf(1 - level) * sd * scale, NORMAL_ES[level] * sd * scale
-
-
-def hits_in(n, *rows):
-    hit = np.zeros(n, bool)
-    hit[list(rows)] = True
-    return hit
 
 
 # Kupiec
@@ -72,76 +64,12 @@ def test_counts_that_cannot_be_are_refused():
         kupiec(300, 250, 0.01)
 
 
-# Christoffersen
-
-
-def test_transitions_by_a_plain_loop():
-    hit = np.random.default_rng(1).random(200) < 0.3
-    expected = {(a, b): 0 for a in (False, True) for b in (False, True)}
-    for t in range(1, 200):
-        expected[bool(hit[t - 1]), bool(hit[t])] += 1
-    assert transitions(hit) == tuple(expected.values())
-
-
-def test_christoffersen_by_the_plain_formula():
-    n00, n01, n10, n11 = 200, 20, 18, 11
-    p01, p11, p = n01 / (n00 + n01), n11 / (n10 + n11), (n01 + n11) / (n00 + n01 + n10 + n11)
-    free = n00 * math.log(1 - p01) + n01 * math.log(p01) + n10 * math.log(1 - p11) + n11 * math.log(p11)
-    bound = (n00 + n10) * math.log(1 - p) + (n01 + n11) * math.log(p)
-    assert christoffersen(n00, n01, n10, n11).statistic == pytest.approx(2 * (free - bound), rel=1e-10)
-
-
-def test_breaches_that_never_follow_one_another_have_a_statistic():
-    found = christoffersen(240, 5, 5, 0)
-    assert 0 < found.statistic < 1
-    assert found.p > 0.3
-
-
-def test_no_breach_and_nothing_but_breaches_have_a_reason():
-    assert christoffersen(249, 0, 0, 0).reason == "no session breaches"
-    assert christoffersen(0, 0, 0, 249).reason == "every session breaches"
-    assert math.isnan(christoffersen(249, 0, 0, 0).p)
-
-
 def test_conditional_coverage_is_the_sum_or_the_reason():
     coverage, independence = kupiec(6, 250, 0.01), christoffersen(240, 4, 4, 2)
     both = conditional_coverage(coverage, independence)
     assert both.statistic == pytest.approx(3.5553547711 + 8.1520254878, abs=1e-9)
     assert both.p == pytest.approx(chi2.sf(both.statistic, 2), rel=1e-9)
     assert conditional_coverage(kupiec(0, 250, 0.01), christoffersen(249, 0, 0, 0)).reason == "no session breaches"
-
-
-# Engle and Manganelli
-
-
-def test_the_dynamic_test_by_a_plain_regression():
-    rng = np.random.default_rng(3)
-    n, p = 400, 0.05
-    hit, var = rng.random(n) < 0.07, 0.02 * np.exp(0.3 * rng.standard_normal(n))
-    y = hit[4:] - p
-    X = np.array([[1.0, *(float(hit[t - k]) - p for k in (1, 2, 3, 4)), var[t]] for t in range(4, n)])
-    expected = y @ X @ np.linalg.solve(X.T @ X, X.T @ y) / (p * (1 - p))
-    found = dynamic_quantile(hit, var, p)
-    assert found.statistic == pytest.approx(expected, rel=1e-9)
-    assert found.p == pytest.approx(chi2.sf(expected, 6), rel=1e-9)
-    assert found.n == 396
-
-
-def test_a_var_that_never_varies_costs_a_degree_of_freedom():
-    hit = np.random.default_rng(4).random(300) < 0.05
-    found = dynamic_quantile(hit, np.full(300, 0.02), 0.05)
-    assert found.p == pytest.approx(chi2.sf(found.statistic, 5), rel=1e-9)
-
-
-def test_the_dynamic_test_does_not_know_the_unit_of_the_var():
-    hit = np.random.default_rng(5).random(300) < 0.05
-    var = 0.02 + 0.01 * np.random.default_rng(6).random(300)
-    assert dynamic_quantile(hit, var, 0.05).statistic == pytest.approx(dynamic_quantile(hit, 1e4 * var, 0.05).statistic)
-
-
-def test_the_dynamic_test_of_no_breach_has_a_reason():
-    assert dynamic_quantile(np.zeros(250, bool), np.ones(250), 0.01).reason == "no session breaches"
-    assert dynamic_quantile(np.ones(250, bool), np.ones(250), 0.01).reason == "every session breaches"
 
 
 # Acerbi and Székely
@@ -186,15 +114,6 @@ def test_a_right_model_is_seldom_called_wrong(level, n):
     assert np.mean([one.dynamic.rejects() for one in found]) < 0.097
     assert np.mean([one.z2_p < 0.05 for one in found]) == pytest.approx(0.05, abs=0.047)
     assert np.mean([one.verdict == "fine" for one in found]) > 0.8
-
-
-def test_the_limit_law_of_the_dynamic_test_rejects_too_often_at_99_percent():
-    """Why the verdict goes by rearrangement."""
-    limit = []
-    for seed in range(600):
-        r, var, _ = right(1000, seed)
-        limit.append(dynamic_quantile(r < -var, var, 0.01).p)
-    assert np.mean(np.array(limit) < 0.05) > 0.075
 
 
 def test_a_var_a_fifth_too_narrow_has_too_many_breaches():
