@@ -94,15 +94,14 @@ class Standardised:
 
 def maximise(data: Standardised, begin: Float64Array | None, with_mean: bool) -> Estimate:
     """The maximum that a search from `begin` finds, or from the first of STARTS that leads to one."""
-    starts = [np.array(start) for start in STARTS] if begin is None else [begin]
-    best: Estimate | None = None
-    for start in starts:
-        found = _search(data, start, with_mean)
-        if best is None or found.joint_loglik > best.joint_loglik or found.converged > best.converged:
-            best = found
-        if best.converged:
+    if begin is not None:
+        return _search(data, begin, with_mean)
+    found = []
+    for start in STARTS:
+        found.append(_search(data, np.array(start), with_mean))
+        if found[-1].converged:
             break
-    return best
+    return max(found, key=lambda one: (one.converged, one.joint_loglik))
 
 
 def _search(data: Standardised, start: Float64Array, with_mean: bool) -> Estimate:
