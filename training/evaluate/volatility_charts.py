@@ -256,12 +256,12 @@ def _sessions(horizon: int) -> str:
     return f"{horizon} session{'s' if horizon > 1 else ''}"
 
 
-def _buttons(steps: list[dict[str, object]], *, y: float, top: int, x: float = 0) -> dict[str, object]:
+def _buttons(steps: Sequence[Mapping[str, object]], *, y: float, top: int, x: float = 0) -> dict[str, object]:
     """A row of buttons over the drawing."""
     side = "right" if x else "left"
     pad = {"b": top, "t": 0, "l": 0, "r": 0}
     look = {"type": "buttons", "direction": "right", "showactive": True, "font": {"size": 11}, "pad": pad}
-    return look | {"buttons": steps, "x": x, "y": y, "xanchor": side, "yanchor": "bottom"}
+    return look | {"buttons": list(steps), "x": x, "y": y, "xanchor": side, "yanchor": "bottom"}
 
 
 def _shaded(figure: go.Figure, sessions: SessionArray, holdout: BoolArray | None) -> None:

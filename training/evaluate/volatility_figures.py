@@ -45,8 +45,8 @@ def leaderboard(
             dark = np.isfinite(values[row, column]) and abs(values[row, column] - 1) > 0.65 * reach
             # The star is in few fonts: bold says it here.
             weight = "bold" if text.startswith("★") or text == f"{base_name} wins" else "normal"
-            look = {"ha": "center", "va": "center", "fontsize": size, "weight": weight}
-            ax.text(column + 0.5, row + 0.5, text.removeprefix("★ "), color="white" if dark else "#222222", **look)
+            drawn = ax.text(column + 0.5, row + 0.5, text.removeprefix("★ "), ha="center", va="center", weight=weight)
+            drawn.set(fontsize=size, color="white" if dark else "#222222")
     ax.set_yticks(np.arange(len(shown)) + 0.5, list(shown), fontsize=size)
     ax.set_xticks(np.arange(len(models)) + 0.5, [base_name if model == base else model for model in models])
     ax.tick_params(length=0)

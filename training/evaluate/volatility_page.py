@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from features.panel import Float64Array
 from training.evaluate import volatility_charts as charts
 from training.evaluate.page import NOTHING, Block, Drawing, Remark, Section, Table, number, page_html
 from training.evaluate.volatility_evidence import CHOSEN, COMBINED, Backtest, VolatilityEvidence
@@ -21,15 +22,18 @@ from training.evaluate.volatility_words import (
     standings,
     summary,
     verdict,
+    ways_ended,
 )
 
 # Points that the lines of one figure kind share over all products, and the bounds of what a line gets of them.
-POINTS_IN_ALL, LEAST_POINTS, MOST_POINTS = 16_000, 200, 2_000
+POINTS_IN_ALL, LEAST_POINTS, MOST_POINTS = 12_000, 200, 1_500
 FOOT = (
     "QLIKE 拟似然损失: p/f − ln(p/f) − 1 of the range proxy p and the forecast f; less is better. DM: Diebold–Mariano "
     "with Harvey's correction, negative where the model is better; the p of the best of several models is of one "
     "comparison chosen afterwards: the confidence set allows for the choice. MSE: mean squared error over the "
-    "base's. MZ: Mincer–Zarnowitz, p of a = 0 and b = 1. Years have 242 sessions. All forecasts are walk-forward."
+    "base's. MZ: Mincer–Zarnowitz, p of a = 0 and b = 1. Years have 242 sessions. All forecasts are "
+    "walk-forward. chosen: the model with the least QLIKE of late, as it was known then; combined: the mean of the log "
+    "variances of the confidence set, as it was known then."
 )
 
 
@@ -50,7 +54,7 @@ def points_per_line(products: int) -> int:
     return int(np.clip(POINTS_IN_ALL // max(products, 1), LEAST_POINTS, MOST_POINTS))
 
 
-def ratios(evidence: VolatilityEvidence, models: list[str]) -> dict[int, np.ndarray]:
+def ratios(evidence: VolatilityEvidence, models: list[str]) -> dict[int, Float64Array]:
     """horizon -> (P, J) mean QLIKE over the base's, NaN where a forecaster was not judged."""
     found = {}
     for horizon in evidence.horizons:
@@ -188,7 +192,7 @@ def _fitting(evidence: VolatilityEvidence) -> Section:
     if not ended:
         absent = Remark("Not here: the evidence holds no fits.", "absent")
         return Section("fits", "Fits", "估计", (absent,))
-    kinds = list(dict.fromkeys(kind for counts in ended.values() for kind in counts))
+    kinds = ways_ended(ended.values())
     rows = tuple(
         (model, f"{counts.total():,}", *(_share(counts[kind], counts.total()) for kind in kinds))
         for model, counts in ended.items()

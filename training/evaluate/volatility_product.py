@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,13 +11,13 @@ from training.evaluate import volatility_charts as charts
 from training.evaluate import volatility_series as series
 from training.evaluate.page import NOTHING, Block, Drawing, Remark, Section, Table, number
 from training.evaluate.volatility_evidence import ProductEvidence, VolatilityEvidence
-from training.evaluate.volatility_words import fits_ended, p_value, shown, verdict
+from training.evaluate.volatility_words import fits_ended, p_value, shown, verdict, ways_ended
 
-MOST_ROLLS = 400
+MOST_ROLLS, MOST_FITS = 400, 200
 SCORE_HEAD = (
     "QLIKE",
     "against {base}",
-    "DM t",
+    "DM\u00a0t",
     "p",
     "in the set",
     "MSE",
@@ -174,7 +175,7 @@ def _scores(product: ProductEvidence, run: VolatilityEvidence, horizon: int) -> 
             p_value(row.dm_p),
             NOTHING if row.in_set is None else "yes" if row.in_set else "no",
             number(row.mse_ratio, ".3f"),
-            number(row.mz_a, "+.1e"),
+            number(row.mz_a * 1e6, "+.1f"),
             number(row.mz_b, ".2f"),
             p_value(row.mz_p),
             number(row.better, ".0%"),
@@ -258,15 +259,16 @@ def _fits(product: ProductEvidence) -> list[Block]:
     if not product.refits:
         return [_absent(product, "refits")]
     ended = fits_ended(product)
-    kinds = list(dict.fromkeys(kind for counts in ended.values() for kind in counts))
+    kinds = ways_ended(ended.values())
     rows = tuple(
         (model, f"{counts.total():,}", *(f"{counts[kind]:,}" for kind in kinds)) for model, counts in ended.items()
     )
     blocks: list[Block] = [Table(("fits 重估", "all", *kinds), rows)]
     bad = [refit for refit in product.refits if refit.status != "ok"]
     if bad:
-        told = tuple((f"{one.date}", one.model, one.status) for one in bad)
-        blocks.append(Table(("date", "model", "status"), told, "Fits that did not end well at once", texts=3))
+        told = tuple((f"{one.date}", one.model, one.status) for one in bad[-MOST_FITS:])
+        some = f", the last {MOST_FITS} of {len(bad):,}" if len(bad) > MOST_FITS else ""
+        blocks.append(Table(("date", "model", "status"), told, f"Fits that did not end well at once{some}", texts=3))
     return blocks
 
 
@@ -280,17 +282,8 @@ def _rolls(product: ProductEvidence, points: int) -> list[Block]:
     shown_rolls = table.tail(MOST_ROLLS)
     rows = tuple(tuple(_cell(name, value) for name, value in row.items()) for row in shown_rolls.iter_rows(named=True))
     some = f", the last {MOST_ROLLS} of them" if table.height > MOST_ROLLS else ""
-    texts = sum(1 for dtype in _leading_texts(table.dtypes))
+    texts = len(list(itertools.takewhile(lambda dtype: not dtype.is_numeric(), table.dtypes)))
     return [*blocks, Table(tuple(table.columns), rows, f"{table.height:,} rolls 换月{some}", texts=texts)]
-
-
-def _leading_texts(dtypes: Iterable[object]) -> list[object]:
-    found = []
-    for dtype in dtypes:
-        if getattr(dtype, "is_numeric", lambda: False)():
-            break
-        found.append(dtype)
-    return found
 
 
 def _cell(column: str, value: object) -> str:

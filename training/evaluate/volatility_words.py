@@ -12,7 +12,7 @@ import numpy as np
 from training.evaluate.volatility_evidence import CHOSEN, COMBINED, ProductEvidence, Score, VolatilityEvidence
 
 SIGNIFICANT = 0.05
-SHOWN_AS = {CHOSEN: "chosen by rolling loss 滚动选优", COMBINED: "combined over the confidence set 组合"}
+SHOWN_AS = {CHOSEN: "chosen 滚动选优", COMBINED: "combined 组合"}
 
 
 def shown(name: str, base: str = "") -> str:
@@ -108,6 +108,12 @@ def fits_ended(product: ProductEvidence) -> dict[str, Counter[str]]:
     for refit in product.refits:
         found.setdefault(refit.model, Counter())[kind_of(refit.status)] += 1
     return found
+
+
+def ways_ended(each: Iterable[Counter[str]]) -> list[str]:
+    """How fits ended, each way once; the good way first."""
+    found = dict.fromkeys(kind for counts in each for kind in counts)
+    return sorted(found, key=lambda kind: kind != "ok")
 
 
 def kind_of(status: str) -> str:

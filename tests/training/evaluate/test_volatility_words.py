@@ -89,4 +89,4 @@ def test_p_values_and_names_as_a_reader_needs_them():
     ]
     assert shown("ewma", "ewma") == "EWMA"
     assert shown("gjr_t", "ewma") == "gjr_t"
-    assert "滚动选优" in shown(CHOSEN, "ewma")
+    assert shown(CHOSEN, "ewma") == "chosen 滚动选优"
