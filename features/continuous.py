@@ -110,7 +110,7 @@ def continuous(chain: Chain, holding: Holding, max_gap: int = MAX_GAP) -> Contin
     overlap, span = since < priced, np.where(since >= 0, here - since, 0)
     known = np.isfinite(price["close"]) & np.isfinite(prev_close)
     counted = known & ~overlap & (span <= max_gap)
-    whole = np.where(counted, np.log(price["close"]) - np.log(prev_close), np.nan)
+    whole = np.where(counted, np.log(price["close"] / prev_close), np.nan)
     names = np.append(chain.contracts.ids, "")  # the last one is what -1 names
     is_roll = _rolled(holding)[:-1]
     skipped = {
@@ -165,7 +165,7 @@ def spliced(
     span = np.arange(len(sessions)) - since
     known = np.isfinite(price["close"]) & np.isfinite(prev_close)
     counted = known & (span <= max_gap)
-    whole = np.where(counted, np.log(price["close"]) - np.log(prev_close), np.nan)
+    whole = np.where(counted, np.log(price["close"] / prev_close), np.nan)
     skipped = {
         f"the last close lies more than {max_gap} sessions before": known & ~counted,
         "no trade": ~np.isfinite(price["close"]),

@@ -15,6 +15,17 @@ _WINDOW, _STALE_MADS = 60, 3.0
 _LEAST = 36
 
 
+def averaging_effect(share: float) -> tuple[float, float]:
+    """What averaging over the last `share` of the session does to daily changes of a Brownian price.
+
+    Gives the variance of changes of the average over that of the close's, and their lag-1 autocorrelation. CFFEX
+    averages the last hour of four (a quarter), most commodities the whole session (1). So volatility uses closes.
+    Source  04 §2.3; Working (1960)
+    """
+    ratio = 1 - share / 3
+    return ratio, share / 6 / ratio
+
+
 @factor("Future", zh="收盘结算偏离", unit="ln", known="settle", sets=_SETS)
 def fut_settle_close_gap(close: Float64Array, settlement: Float64Array) -> Float64Array:
     """Log of the close over the settlement.

@@ -45,7 +45,7 @@ def random_chain(product: str = "RB", sessions: int = 500, seed: int = 0, shorta
     rng = np.random.default_rng(seed)
     days = WEEKDAYS.between("2015-01-05", "2020-01-01")[:sessions]
     step = 3 if product == "T" else 1
-    months = np.arange("2015-03", "2018-12", step, dtype="datetime64[M]")
+    months = np.arange("2015-01" if step == 1 else "2015-03", "2018-12", step, dtype="datetime64[M]")
     own = contracts(product, [row(product, month, days) for month in months], WEEKDAYS)
     shape = len(days), len(own)
     here = np.arange(len(days))[:, None]
