@@ -153,7 +153,7 @@ class Book:
 
     def _rows(self, product: str, asof: np.datetime64) -> list[dict[str, Any]]:
         one = self.walks[product]
-        reason = one.empty or _untold(one, asof)
+        reason = _untold(one, asof, self.config.walk.min_window)
         if reason:
             return [{"product": product, "horizon": h, "reason": reason} for h in self.horizons]
         series, served = self._data.series[product], self.served[product]
@@ -265,14 +265,16 @@ def margin_call(
     return loss_probability(found.cumulated[:, 0], position.exposure, told.buffer)
 
 
-def _untold(one: Walked, asof: np.datetime64) -> str:
-    """Why there is no forecast of a session; "" where there is one."""
+def _untold(one: Walked, asof: np.datetime64, least: int) -> str:
+    """Why there is no forecast of a session, as it was known then; "" where there is one."""
+    if not len(one.sessions):
+        return one.empty
     at = int(np.searchsorted(one.sessions, asof))
     if at >= len(one.sessions) or one.sessions[at] != asof:
         before = one.sessions[:at]
         last = f"the last one on {before[-1]}" if len(before) else "none before"
         return f"no return on {asof}: {last}"
-    return "" if at >= one.first else f"too short: {at + 1} returns of {one.first + 1}"
+    return f"too short: {at + 1} returns of {least}" if at + 1 < least else one.empty
 
 
 def _fit_told(fit: Refit | None) -> dict[str, Any]:
