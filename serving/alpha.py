@@ -53,11 +53,9 @@ class ServedAlpha:
         self,
         start: np.datetime64,
         end: np.datetime64,
-        progress: Callable[[int, int], None],
-        say: Callable[[str], None] = lambda line: None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Span:
         """Scores of each session, made of its rows alone."""
-        del say
         return _score(self, start, end, progress)
 
 

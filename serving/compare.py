@@ -101,7 +101,6 @@ def compare_sessions(
     now: Day,
     k: int = 50,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Comparison | VolatilityComparison, ModelRef, tuple[str, str]]:
     """Compare two sessions of a model, as they stand in the store or, where they do not, as they are predicted now.
 
@@ -113,15 +112,13 @@ def compare_sessions(
         raise ConfigError(
             "predict --diff", "it must be given two sessions", f"{days[0]} twice", help="Give an earlier one."
         )
-    frames = [_frame(served, day, progress, say) for day in days]
+    frames = [_frame(served, day, progress) for day in days]
     (first, how_first), (second, how_second) = frames
     how = compare_volatilities if served.manifest.task == "volatility" else compare
     return how(first, second, k), served.ref, (how_first, how_second)
 
 
-def _frame(
-    served: Served, day: np.datetime64, progress: Callable[[int, int], None], say: Callable[[str], None]
-) -> tuple[pl.DataFrame, str]:
+def _frame(served: Served, day: np.datetime64, progress: Callable[[int, int], None]) -> tuple[pl.DataFrame, str]:
     columns = columns_of(served.manifest)
     rows = stored(served.store, columns, served.ref.run_id).filter(pl.col("asof") == day.astype(object)).collect()
     # A withdrawn row may stand beside the one that took its place.
@@ -129,7 +126,7 @@ def _frame(
     rows = rows.unique(["asset", "horizon"], keep="first", maintain_order=True)
     if rows[columns.main].count():
         return rows, "stored"
-    return predict_served(served, day, progress, say).frame, _MADE[served.manifest.task]
+    return predict_served(served, day, progress).frame, _MADE[served.manifest.task]
 
 
 def _side(frame: pl.DataFrame, when: str) -> pl.DataFrame:

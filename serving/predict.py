@@ -32,7 +32,6 @@ def predict(
     model: str,
     asof: Day | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Prediction:
     """What a registered model says of a session: scores of the universe, volatilities of the products.
 
@@ -43,17 +42,16 @@ def predict(
             computes a factor otherwise than when the model was trained
     """
     served = load_served(home, store, model)
-    return predict_served(served, asof_session(served, asof), progress, say)
+    return predict_served(served, asof_session(served, asof), progress)
 
 
 def predict_served(
     served: Served,
     session: np.datetime64,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Prediction:
     """What a model says of one session."""
-    return served.between(session, session, progress, say).predictions[0]
+    return served.between(session, session, progress).predictions[0]
 
 
 def predict_range(
@@ -63,7 +61,6 @@ def predict_range(
     start: Day,
     end: Day,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Span:
     """What a model says of each session from start to end; each is what `predict` gives for that session alone.
 
@@ -78,7 +75,7 @@ def predict_range(
         _require_bars(served, day, who)
     if not len(served.store.calendar().between(first, last)):
         raise ConfigError(who, "a range must hold a session", "days without trading alone", help="Widen it.")
-    return served.between(first, last, progress, say)
+    return served.between(first, last, progress)
 
 
 def load_served(home: Path, store: Store | None, model: str) -> Served:

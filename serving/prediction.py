@@ -128,11 +128,5 @@ class Served(Protocol):
     def store(self) -> Store:
         """Whose bars it looks at."""
 
-    def between(
-        self,
-        start: np.datetime64,
-        end: np.datetime64,
-        progress: Callable[[int, int], None],
-        say: Callable[[str], None],
-    ) -> Span:
+    def between(self, start: np.datetime64, end: np.datetime64, progress: Callable[[int, int], None]) -> Span:
         """The predictions of every session from start to end; each is what it would be alone."""

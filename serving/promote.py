@@ -4,28 +4,67 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from features.panel import ConfigError
+from serving.prediction import volatility_config
 from training.manifest import Manifest
 from training.records import RunRecord
 from training.tracking import Tracking
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-HEADLINE = "rank_ic"
-# Label, metric of the walk-forward, format. The holdout's RankIC is shown and decides nothing: it is sealed.
-COMPARED = (
-    ("RankIC, mean", HEADLINE, "+.4f"),
-    ("RankIC, Newey-West t", "rank_ic_t", "+.2f"),
-    ("ICIR a year", "icir", "+.2f"),
-    ("top k: net excess over universe a year", "net_excess", "+.2%"),
-    ("top k: turnover a year", "turnover", ".1f"),
-    ("decile monotonicity", "deciles/monotonicity", "+.2f"),
-    ("holdout RankIC, mean", "holdout_rank_ic/mean", "+.4f"),
-)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What versions of a task are compared by: rows of label, metric, format; the one that decides, and which way.
+
+    name    of the metric that decides, in words
+    higher  whether more of it is better
+    """
+
+    rows: tuple[tuple[str, str, str], ...]
+    decides: str
+    name: str
+    higher: bool
+
+
+# The holdout's number is shown and decides nothing: it is sealed.
+YARDSTICKS: Final[Mapping[str, Yardstick]] = {
+    "alpha": Yardstick(
+        (
+            ("RankIC, mean", "rank_ic", "+.4f"),
+            ("RankIC, Newey-West t", "rank_ic_t", "+.2f"),
+            ("ICIR a year", "icir", "+.2f"),
+            ("top k: net excess over universe a year", "net_excess", "+.2%"),
+            ("top k: turnover a year", "turnover", ".1f"),
+            ("decile monotonicity", "deciles/monotonicity", "+.2f"),
+            ("holdout RankIC, mean", "holdout_rank_ic/mean", "+.4f"),
+        ),
+        "rank_ic",
+        "RankIC",
+        higher=True,
+    ),
+    "volatility": Yardstick(
+        (
+            ("QLIKE over EWMA's, mean of products", "qlike_ratio", ".4f"),
+            *((f"QLIKE over EWMA's, {h} sessions ahead", f"qlike_ratio/{h}", ".4f") for h in (1, 5, 20)),
+            ("products that beat EWMA", "beats_ewma", ".1%"),
+            ("99 % value at risk: breaches", "breaches/99", ".2%"),
+            ("fits that needed a simpler model", "fallback_share", ".2%"),
+            ("products with a forecast", "products", ".0f"),
+            ("holdout QLIKE over EWMA's", "holdout_qlike_ratio", ".4f"),
+        ),
+        "qlike_ratio",
+        "QLIKE ratio to EWMA",
+        higher=False,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -39,10 +78,10 @@ class Version:
     def differs(self, other: Version) -> list[str]:
         """What makes the numbers of two versions hard to compare, in words."""
         mine, its = self.manifest, other.manifest
-        label = [(one.target, one.horizon, one.alpha.label.entry) for one in (mine, its)]
-        told = {
-            "labels": tuple(label),
-            "universes": (mine.tradable, its.tradable),
+        if mine.task != its.task:
+            return [f"tasks differ: {its.task}, now {mine.task}"]
+        own = _volatility_settings if mine.task == "volatility" else _alpha_settings
+        told = {name: (own(mine)[name], old) for name, old in own(its).items()} | {
             "asset classes": (mine.asset_class, its.asset_class),
             "stores": (mine.store, its.store),
             "test sessions": (self.record.tags.get("dev_span"), other.record.tags.get("dev_span")),
@@ -87,25 +126,52 @@ class Candidates:
         """Why the challenger may not take over without force; empty where it may."""
         if self.champion is None:
             return ""
-        new, old = (one.record.metrics.get(HEADLINE, math.nan) for one in (self.challenger, self.champion))
+        if self.challenger.manifest.task != self.champion.manifest.task:
+            return f"version {self.champion.version} is of another task: {self.champion.manifest.task}"
+        by = self.yardstick
+        new, old = (one.record.metrics.get(by.decides, math.nan) for one in (self.challenger, self.champion))
         if math.isnan(new) or math.isnan(old):
             which = self.challenger if math.isnan(new) else self.champion
-            return f"version {which.version} has recorded no RankIC"
-        return f"its RankIC is {new:+.4f}, the champion's {old:+.4f}" if new < old else ""
+            return f"version {which.version} has recorded no {by.name}"
+        form = next(form for _, name, form in by.rows if name == by.decides)
+        worse = new < old if by.higher else new > old
+        return f"its {by.name} is {new:{form}}, the champion's {old:{form}}" if worse else ""
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What the challenger is measured by."""
+        return YARDSTICKS[self.challenger.manifest.task]
 
     def table(self) -> pl.DataFrame:
         """The recorded numbers side by side, as text."""
         sides = [("champion", self.champion), ("challenger", self.challenger)]
-        shown: dict[str, list[str]] = {"walk-forward": [label for label, _, _ in COMPARED]}
+        rows = self.yardstick.rows
+        shown: dict[str, list[str]] = {"walk-forward": [label for label, _, _ in rows]}
         for title, one in sides:
-            if one is not None:
-                found = [one.record.metrics.get(name) for _, name, _ in COMPARED]
-                texts = [
-                    "-" if value is None else format(value, spec)
-                    for value, (_, _, spec) in zip(found, COMPARED, strict=True)
-                ]
-                shown[f"{title}: version {one.version}"] = texts
+            if one is None:
+                continue
+            found = [one.record.metrics.get(name) for _, name, _ in rows]
+            texts = [
+                "-" if value is None else format(value, form) for value, (_, _, form) in zip(found, rows, strict=True)
+            ]
+            shown[f"{title}: version {one.version}"] = texts
         return pl.DataFrame(shown)
+
+
+def _alpha_settings(manifest: Manifest) -> dict[str, object]:
+    return {
+        "labels": (manifest.target, manifest.horizon, manifest.alpha.label.entry),
+        "universes": manifest.tradable,
+    }
+
+
+def _volatility_settings(manifest: Manifest) -> dict[str, object]:
+    config = volatility_config(manifest)
+    return {
+        "products": config.data.products or "all of the store",
+        "horizons": config.forecast.horizons,
+        "rolls": (config.roll.rule, config.roll.threshold, config.roll.max_gap),
+    }
 
 
 def move(home: Path, candidates: Candidates) -> str:

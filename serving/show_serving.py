@@ -16,6 +16,7 @@ from serving.prediction import Prediction, Span
 from serving.promote import Candidates
 from serving.show import console, frame_table, line
 from serving.watch import Watch
+from serving.watch_volatility import VolatilityWatch
 from training.tracking import ModelRef
 
 _SHOWN = 10
@@ -115,8 +116,20 @@ def candidates(found: Candidates) -> None:
         line(f"warning: {warning}")
 
 
-def watched(seen: Watch) -> None:
-    """Drift, coverage and decay, then the flags."""
+def watched(seen: Watch | VolatilityWatch) -> None:
+    """What was seen, then the flags."""
+    if isinstance(seen, VolatilityWatch):
+        show_volatility.watched(seen, _model(seen.model))
+    else:
+        _alpha_watched(seen)
+    for flag in seen.flags:
+        line(f"{flag.colour}: {flag.what}: {flag.text}")
+    if not seen.flags:
+        line("no flags")
+
+
+def _alpha_watched(seen: Watch) -> None:
+    """Drift, coverage and decay."""
     line(f"{_model(seen.model)}: {_reach(seen.present)} against {len(seen.reference):,} sessions of its training")
     drifted = seen.factors.head(_SHOWN).with_columns(
         pl.col("psi").round(3), pl.col("missing_then", "missing_now").map_elements(_share, pl.String)
@@ -132,10 +145,6 @@ def watched(seen: Watch) -> None:
         line("RankIC since the training: no session that it has not learnt from has a known label yet")
     if math.isfinite(seen.covered):
         line(f"intervals held {seen.covered:.1%} of outcomes, {seen.target:.0%} promised")
-    for flag in seen.flags:
-        line(f"{flag.colour}: {flag.what}: {flag.text}")
-    if not seen.flags:
-        line("no flags")
 
 
 def _model(ref: ModelRef) -> str:

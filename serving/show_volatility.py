@@ -6,9 +6,11 @@ from typing import Final
 
 import polars as pl
 
+from features.product_names import product_name
 from serving.compare_volatility import VolatilityComparison
 from serving.prediction import Prediction, Span
 from serving.show import console, frame_table, line
+from serving.watch_volatility import VolatilityWatch
 
 _SHOWN: Final = 10
 
@@ -20,7 +22,7 @@ def predicted(prediction: Prediction, title: str) -> None:
         return
     table = by_product(prediction)
     texts = [name for name in table.columns if name.startswith(("sigma", "VaR"))]
-    console.print(frame_table(table, f"{title}: volatility of {len(table)} products", texts))
+    console.print(frame_table(table, f"{title}: volatility of {_counted(len(table), 'product')}", texts))
     line("sigma a year, by sessions ahead; VaR of the shortest horizon's log return; margin in CNY a contract")
 
 
@@ -33,6 +35,7 @@ def by_product(prediction: Prediction) -> pl.DataFrame:
     first = scored.sort("horizon").unique("asset", keep="first", maintain_order=True)
     return wide.join(first, on="asset", how="left", maintain_order="left").select(
         pl.col("asset").alias("product"),
+        pl.col("asset").map_elements(product_name, pl.String).alias("名称"),
         *(_percent(pl.col(str(h))).alias(f"sigma {h}") for h in horizons),
         _percent(pl.col(tail), 2).alias(f"VaR {tail.removeprefix('var_')}"),
         pl.col("margin").round(0).cast(pl.Int64),
@@ -66,7 +69,7 @@ def _session(one: Prediction) -> dict[str, object]:
 
 def compared(found: VolatilityComparison) -> None:
     """The median change by horizon, the largest moves, other models, who lost or gained a forecast."""
-    line(f"{found.both} products with a forecast on both sessions")
+    line(f"{_counted(found.both, 'product')} with a forecast on both sessions")
     medians = [f"{_signed(change)} at {horizon}" for horizon, change, _ in found.median.rows()]
     if medians:
         line("median change of sigma by sessions ahead: " + ", ".join(medians))
@@ -92,12 +95,30 @@ def compared(found: VolatilityComparison) -> None:
             console.print(frame_table(rows.head(_SHOWN), title + more, ("sigma then", "sigma now", "change")))
 
 
+def watched(seen: VolatilityWatch, title: str) -> None:
+    """The products by what they lost beside EWMA, value at risk by level, the loss of all of them."""
+    first, last = seen.present[0], seen.present[-1]
+    line(f"{title}: {len(seen.present)} sessions {first} to {last}, forecasts of {seen.horizon} ahead")
+    shown = seen.products.head(_SHOWN).rename({"asset": "product"})
+    more = f", {_SHOWN} of {len(seen.products)}" if len(seen.products) > _SHOWN else ""
+    console.print(frame_table(shown, f"QLIKE beside EWMA's, the worst first{more}"))
+    for row in seen.levels.iter_rows(named=True):
+        told = f"{row['breaches']:,} of {row['n']:,} beyond it, {row['rate']:.2%}, {row['promised']:.1%} promised"
+        line(f"value at risk {row['level']:.1%}: {told}")
+    line(f"QLIKE {seen.ratio:.4f} times EWMA's, p {seen.against.fixed_b:.3f} over {seen.against.n} sessions")
+    line(f"forecasts: {seen.recomputed} of {len(seen.present)} sessions had none in the store and were forecast now")
+
+
 def _percent(of: pl.Expr, digits: int = 1) -> pl.Expr:
     return of.map_elements(lambda value: f"{value:.{digits}%}", pl.String)
 
 
 def _percent_of(value: object) -> str:
     return f"{value:.1%}" if isinstance(value, float) else "-"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _signed(value: float) -> str:

@@ -40,10 +40,9 @@ class ServedVolatility:
         start: np.datetime64,
         end: np.datetime64,
         progress: Callable[[int, int], None] = lambda done, total: None,
-        say: Callable[[str], None] = lambda line: None,
     ) -> Span:
         """Forecasts of each session, by what was known then: the walk is carried on to the end, once."""
-        book = self.book.extend(self.store, end, say)
+        book = self.book.extend(self.store, end, lambda line: None)
         days = self.store.calendar().between(start, end)
         found = []
         for done, day in enumerate(days):

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from features.panel import BoolArray, ConfigError, DataError, Float64Array, IntArray, Matrix, SessionArray
+from features.panel import BoolArray, DataError, Float64Array, IntArray, Matrix, SessionArray
 from features.scratch import Scratch
 from features.store import Store
 from serving.alpha import ServedAlpha
@@ -25,6 +25,7 @@ from serving.flags import Colour, Flag
 from serving.predict import load_served
 from serving.prediction import ALPHA
 from serving.sink import stored
+from serving.watch_volatility import VolatilityWatch, watch_volatility
 from training.evaluate.ic import daily_ic
 from training.market import Market, gather
 from training.records import RunRecord
@@ -96,16 +97,16 @@ def watch(
     model: str,
     window: int = 60,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Watch:
+) -> Watch | VolatilityWatch:
     """Watch a registered model on the last `window` sessions of a store, and log what was seen to experiment "watch".
 
     store   as in `predict`
     Errors  as `predict`; DataError where the training has no sessions before the window
     """
     served = load_served(home, store, model)
-    if not isinstance(served, ServedAlpha):
-        raise ConfigError("watch", "its model must be of the task alpha", served.manifest.task, help="")
     tracking = Tracking(home)
+    if not isinstance(served, ServedAlpha):
+        return watch_volatility(served, tracking, model, window, progress)
     record = tracking.record(served.ref.run_id)
     config = served.manifest.alpha
     scratch = Scratch(_MEMORY, home / "scratch")

@@ -55,7 +55,7 @@ def _predict_one(model: str, asof: str | None, csv: bool, store: Store | None, h
     from serving.predict import predict as score
 
     with show.progress("sessions built") as moved:
-        prediction = score(home, store, model, asof, moved, show.line)
+        prediction = score(home, store, model, asof, moved)
     written, paths = sink.give(prediction.store, prediction, home / "predictions", csv)
     show_serving.predicted(prediction, written, paths[0], prediction.store)
 
@@ -72,7 +72,7 @@ def _predict_range(model: str, start: str | None, end: str | None, csv: bool, st
     from serving.predict import predict_range
 
     with show.progress("sessions built") as moved:
-        span = predict_range(home, store, model, start, end, moved, show.line)
+        span = predict_range(home, store, model, start, end, moved)
     written, paths = sink.give(span.predictions[0].store, span.predictions, home / "predictions", csv)
     show_serving.predicted_range(span, written, paths)
 
@@ -82,7 +82,7 @@ def _compare(model: str, days: tuple[str, str], k: int, csv: bool, store: Store 
     from serving.compare import compare_sessions
 
     with show.progress("sessions built") as moved:
-        comparison, ref, origins = compare_sessions(home, store, model, *days, k=k, progress=moved, say=show.line)
+        comparison, ref, origins = compare_sessions(home, store, model, *days, k=k, progress=moved)
     show_serving.compared(comparison, ref, origins)
     if csv:
         path = home / "predictions" / (ref.name or ref.run_id) / f"diff_{comparison.then}_{comparison.now}.csv"
@@ -96,7 +96,7 @@ def promote(
     challenger: Annotated[
         bool, typer.Option("--challenger", help="The version that the alias challenger means.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also where its RankIC is lower.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where its numbers are worse.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare, and move nothing.")] = False,
     home: Home = HERE,
 ) -> None:
@@ -133,7 +133,7 @@ def watch(
     store: ModelStore = None,
     home: Home = HERE,
 ) -> None:
-    """Compare the last sessions with those of the training: drift of factors and scores, coverage, decay of the RankIC.
+    """Is a model still what it was: drift, coverage, decay of the RankIC; for a book of volatilities: VaR, QLIKE.
 
     Example: daybar watch alpha_xgb_5d@champion --window 60
     """
