@@ -23,7 +23,7 @@ from models.volatility.sizing import SESSIONS_A_YEAR, Limits, Position, size
 from models.volatility.walk import Refit
 from training.manifest import Manifest
 from training.volatility_config import Sizing, VolatilityConfig
-from training.volatility_data import VolatilityData, gather, plan_of
+from training.volatility_data import Series, VolatilityData, gather, plan_of
 from training.volatility_judge import served_tails
 from training.volatility_served import ServedForecasts, served_forecasts
 from training.walk_jobs import specs_of
@@ -162,10 +162,10 @@ class Book:
         combined = self.config.choice.serve == "combination"
         variance = (served.combined if combined else served.best)[row]
         fits = [one.tracks[served.models[used]].fit_at(origin) for used in served.used[row]]
-        if not np.isfinite(variance).all() or any(fit is None or fit.fitted is None for fit in fits):
+        if fits[0] is None or not np.isfinite(variance).all() or any(fit is None or not fit.fitted for fit in fits):
             why = fits[0].status if fits[0] is not None else "no fit"
             return [{"product": product, "horizon": h, "reason": why} for h in self.horizons]
-        window = series.returns.part(max(0, origin + 1 - self.config.walk.window), origin + 1)
+        window = seen_by(self.config, series, fits[0].origin, origin)
         risk = self._risk(product, asof, served, row, variance, [fit.fitted for fit in fits if fit], window)
         position = self._position(product, one, served, row, origin, math.sqrt(variance[0] / self.horizons[0]))
         rows = []
@@ -239,6 +239,11 @@ class Book:
             float(var[row, levels.index(_MARGIN_LEVEL)]), found.volume[max(0, at + 1 - _VOLUME_SESSIONS) : at + 1],
         )  # fmt: skip
         return {"margin": position.margin, "leverage": position.leverage, "contracts": position.contracts}
+
+
+def seen_by(config: VolatilityConfig, series: Series, fitted_at: int, origin: int) -> Returns:
+    """The returns that a filter runs over at an origin: from the first that the fit saw."""
+    return series.returns.part(max(0, fitted_at + 1 - config.walk.window), origin + 1)
 
 
 def sized(

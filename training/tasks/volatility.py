@@ -18,7 +18,7 @@ import numpy as np
 from features.panel import DataError
 from features.store import Store
 from models.volatility.risk import seed_of
-from training.book import Book, margin_call, sized
+from training.book import Book, margin_call, seen_by, sized
 from training.evaluate.volatility_evidence import CHOSEN, COMBINED, Position, ProductEvidence, VolatilityEvidence
 from training.evaluate.volatility_words import summary, winner
 from training.volatility_config import VolatilityConfig
@@ -175,7 +175,7 @@ def _with_position(
     position = sized(
         config.sizing, one.product, price, found.multiplier, sigma, float(one.var[-1, levels.index(_HIGHEST)]), volume
     )
-    window = series.returns.part(max(0, origin + 1 - config.walk.window), origin + 1)
+    window = seen_by(config, series, fit.origin, origin)
     seed = seed_of(one.product, walked.sessions[origin].astype(object))
     call = margin_call(config.sizing, position, fit.fitted, window, paths=config.forecast.paths, seed=seed)
     told = Position(position.margin, position.leverage, position.contracts, position.binds, max(call))
