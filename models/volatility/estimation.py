@@ -26,6 +26,9 @@ _START_NU: Final = 8.0
 _LOG_OMEGA: Final = (np.log(1e-8), np.log(10.0))  # about the mean squared residual, as arch bounds it
 _INVERSE_NU: Final = (1 / 500, 1 / 2.05)
 _RESTARTS: Final = 3
+_STEPS: Final = 200
+_STEPS_ON_KINKS: Final = 20
+CORNER: Final = 0.02**2
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean
     lags = LAGS[shape.mean]
     columns = design(shape.mean, y / spread)
     y = y[lags:] / spread
-    first: Float64Array = np.linalg.lstsq(columns, y, rcond=None)[0] if columns.shape[1] else np.empty(0)
+    first = np.asarray(np.linalg.lstsq(columns, y, rcond=None)[0] if columns.shape[1] else (), dtype=np.float64)
     pushes = [returns.regressors[name] for name in shape.regressors]
     spreads = [float(np.std(x)) for x in pushes]
     varies = tuple(bool(one > 1e-12 * np.max(np.abs(x))) for one, x in zip(spreads, pushes, strict=True))
@@ -173,17 +176,23 @@ def estimate(posed: Problem, start: Float64Array | None) -> Estimate:
 
 def _search(posed: Problem, begin: Float64Array, low: Float64Array, high: Float64Array) -> Estimate:
     shape, n = posed.shape, len(posed.y)
-    x, loglik, status, positive, calls = search(
-        *shape.codes, begin, low, high, posed.y, posed.design, posed.lagged, posed.presample
-    )
+    told = (low, high, posed.y, posed.design, posed.lagged, posed.presample)
+    if shape.variance in ("egarch", "aparch") and shape.counts[0]:
+        # |e| gives the likelihood a kink in the mean at every residual: the maximum of a rounded one is looked for
+        # first, and the exact one climbed from there; where it ends on a kink its gradient says nothing.
+        x, _, status, positive, calls = search(*shape.codes, begin, *told, CORNER, _STEPS)
+        x, loglik, _, _, more = search(*shape.codes, x, *told, 0.0, _STEPS_ON_KINKS)
+        calls += more
+    else:
+        x, loglik, status, positive, calls = search(*shape.codes, begin, *told, 0.0, _STEPS)
     theta = to_natural(*shape.codes, *shape.counts, x)
     ends = status == FOUND and positive and not _integrated(shape, theta)
     presample = posed.presample
     if presample == SAMPLE:
         presample = float(np.mean((posed.y - posed.design @ theta[: shape.counts[0]]) ** 2))
-    told = shape.rescaled(theta, posed.spread)
-    told[shape.pushes] /= posed.units
-    return Estimate(told, presample * posed.spread**2, loglik - n * float(np.log(posed.spread)), n, ends, calls)
+    natural = shape.rescaled(theta, posed.spread)
+    natural[shape.pushes] /= posed.units
+    return Estimate(natural, presample * posed.spread**2, loglik - n * float(np.log(posed.spread)), n, ends, calls)
 
 
 def _integrated(shape: Shape, theta: Float64Array) -> bool:

@@ -73,13 +73,18 @@ def cdf(name: str, shape: Sequence[float], z: Float64Array) -> Float64Array:
 
 def log_likelihood(name: str, shape: Sequence[float], z: Float64Array) -> float:
     """Sum of the log densities of standardised residuals; that of returns is less by Σ ln √h."""
+    return float(np.sum(log_density(name, shape, z)))
+
+
+def log_density(name: str, shape: Sequence[float], z: Float64Array) -> Float64Array:
+    """Log density of each standardised residual."""
     _checked(name, shape, (0.5,))
     if name == "normal":
-        return float(-0.5 * (len(z) * _LN_2PI + np.sum(z**2)))
+        return -0.5 * (_LN_2PI + z**2)
     dof, skew = _hansen(shape)
     a, b, unit = _constants(dof, skew)
     t = (b * z + a) / np.where(z < -a / b, 1 - skew, 1 + skew) / unit
-    return float(np.sum(_log_density(t, dof)) + len(z) * (np.log(b) - np.log(unit)))
+    return _log_density(t, dof) + np.log(b) - np.log(unit)
 
 
 def fitted_dof(z: Float64Array) -> float:

@@ -136,7 +136,7 @@ def pull_back(
 
 @inner
 def recur(
-    kind: int, v: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array
+    kind: int, v: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
 ) -> None:  # pragma: no cover - compiled
     """The variance path of any kind."""
     if kind == GARCH:
@@ -144,9 +144,9 @@ def recur(
     elif kind == GJR:
         garch_path(v, e, push, presample, h)
     elif kind == EGARCH:
-        egarch_path(v, e, push, presample, h)
+        egarch_path(v, e, push, presample, corner, h)
     elif kind == APARCH:
-        aparch_path(v, e, push, presample, h)
+        aparch_path(v, e, push, presample, corner, h)
     else:
         figarch_path(v, e, push, presample, h)
 
@@ -162,7 +162,14 @@ def residuals(theta: Float64Array, means: int, y: Float64Array, design: Float64A
 
 @compiled
 def variances(
-    kind: int, law: int, means: int, theta: Float64Array, e: Float64Array, lagged: Float64Array, presample: float
+    kind: int,
+    law: int,
+    means: int,
+    theta: Float64Array,
+    e: Float64Array,
+    lagged: Float64Array,
+    presample: float,
+    corner: float = 0.0,
 ) -> Float64Array:
     """Variances (T + 1,) of residuals and of the one after them, at natural parameters; lagged (T + 1, m)."""
     start, pushes, _shape = widths(kind, law, means, lagged.shape[1])
@@ -172,7 +179,7 @@ def variances(
     if presample < 0:
         presample = np.sum(e * e) / len(e)
     h = np.empty(len(e) + 1)
-    recur(kind, theta[start:pushes], e, push, presample, h)
+    recur(kind, theta[start:pushes], e, push, presample, corner, h)
     return h
 
 
@@ -186,11 +193,13 @@ def value_and_gradient(
     lagged: Float64Array,
     presample: float,
     gradient: Float64Array,
+    corner: float = 0.0,
 ) -> float:
     """Log-likelihood at natural parameters, and its gradient where one is wanted (not of length 0).
 
     y        (T,) what the mean explains; design (T, means); lagged (T + 1, m) regressors of the session before
     presample  variance before the first row; SAMPLE: that of the residuals at these parameters
+    corner     rounds the kink of |e|; 0: as it is
     """
     means, regressors = design.shape[1], lagged.shape[1]
     start, pushes, shape = widths(kind, law, means, regressors)
@@ -199,7 +208,7 @@ def value_and_gradient(
     sample = presample < 0
     if sample:
         presample = np.sum(e * e) / n
-    h = variances(kind, law, means, theta, e, lagged, presample)
+    h = variances(kind, law, means, theta, e, lagged, presample, corner)
     slope, by_residual, by_shape = np.empty(n), np.empty(n), np.zeros(2)
     if law == NORMAL:
         value = normal_slopes(e, h, slope, by_residual)
@@ -217,9 +226,9 @@ def value_and_gradient(
     elif kind == GJR:
         by_presample = garch_adjoint(v, e, presample, h, slope, by_residual, g_v)
     elif kind == EGARCH:
-        by_presample = egarch_adjoint(v, e, presample, h, slope, by_residual, g_v)
+        by_presample = egarch_adjoint(v, e, presample, corner, h, slope, by_residual, g_v)
     elif kind == APARCH:
-        by_presample = aparch_adjoint(v, e, presample, h, slope, by_residual, g_v)
+        by_presample = aparch_adjoint(v, e, presample, corner, h, slope, by_residual, g_v)
     else:
         by_presample = figarch_adjoint(v, e, presample, h, slope, by_residual, g_v)
     if sample:

@@ -5,6 +5,8 @@ backward over it: given what the log-likelihood changes with each h_t, it gives 
 the cost of one more pass whatever their number. All in one unit; arch's presample: e²₋₁ = h₋₁ = presample, half of it
 from a fall.
 
+EGARCH and APARCH have |e|, so that their likelihood has a kink in the mean wherever a residual is 0; with `corner` > 0
+they have the root of e² + corner instead (EGARCH: of z² + corner), on which a search can begin.
 push (T + 1,) is what the regressors add to each session, in the units of the equation that they stand in.
 In an adjoint `slope` (T,) holds d loglik / dh_t on entry and the total derivative by push_t on return; `by_residual`
 (T,) is added to; `gradient` is filled; what is returned is the derivative by the presample variance.
@@ -82,7 +84,7 @@ def garch_adjoint(
 
 @inner
 def egarch_path(
-    theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array
+    theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
 ) -> None:  # pragma: no cover - compiled
     """theta = omega, alpha, gamma, beta of ln h; no shock before the first residual."""
     omega, alpha, gamma, beta = theta[0], theta[1], theta[2], theta[3]
@@ -92,7 +94,8 @@ def egarch_path(
         h[t] = np.exp(log)
         if t < len(e):
             z = e[t] / np.sqrt(h[t])
-            log = omega + alpha * (abs(z) - MEAN_ABS_NORMAL) + gamma * z + beta * log + push[t + 1]
+            size = np.sqrt(z * z + corner)
+            log = omega + alpha * (size - MEAN_ABS_NORMAL) + gamma * z + beta * log + push[t + 1]
 
 
 @inner
@@ -100,6 +103,7 @@ def egarch_adjoint(
     theta: Float64Array,
     e: Float64Array,
     presample: float,
+    corner: float,
     h: Float64Array,
     slope: Float64Array,
     by_residual: Float64Array,
@@ -111,13 +115,14 @@ def egarch_adjoint(
     for t in range(len(e) - 1, -1, -1):
         root = np.sqrt(h[t])
         z = e[t] / root
-        size = abs(z)
+        size = np.sqrt(z * z + corner)
+        way = z / size if size > 0 else 0.0
         # What the session after this one makes of the residual, and of the variance through the residual.
         by_alpha += total * (size - MEAN_ABS_NORMAL)
         by_gamma += total * z
         by_beta += total * np.log(h[t])
-        by_residual[t] += total * ((alpha if z > 0 else -alpha if z < 0 else 0.0) + gamma) / root
-        total = slope[t] * h[t] + total * (beta - 0.5 * (alpha * size + gamma * z))
+        by_residual[t] += total * (alpha * way + gamma) / root
+        total = slope[t] * h[t] + total * (beta - 0.5 * (alpha * way + gamma) * z)
         slope[t] = total
         by_omega += total
     gradient[0], gradient[1], gradient[2] = by_omega, by_alpha, by_gamma
@@ -127,14 +132,14 @@ def egarch_adjoint(
 
 @inner
 def aparch_path(
-    theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array
+    theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
 ) -> None:  # pragma: no cover - compiled
     """theta = omega, alpha, gamma, beta, delta of the power h^(delta/2)."""
     omega, alpha, gamma, beta, delta = theta[0], theta[1], theta[2], theta[3], theta[4]
     power = omega + (alpha + beta) * presample ** (0.5 * delta) + push[0]
     h[0] = power ** (2 / delta)
     for t in range(len(e)):
-        shock = (abs(e[t]) - gamma * e[t]) ** delta
+        shock = (np.sqrt(e[t] * e[t] + corner) - gamma * e[t]) ** delta
         power = omega + alpha * shock + beta * power + push[t + 1]
         h[t + 1] = power ** (2 / delta)
 
@@ -144,6 +149,7 @@ def aparch_adjoint(
     theta: Float64Array,
     e: Float64Array,
     presample: float,
+    corner: float,
     h: Float64Array,
     slope: Float64Array,
     by_residual: Float64Array,
@@ -155,7 +161,8 @@ def aparch_adjoint(
     for t in range(len(e) - 1, -1, -1):
         log = np.log(h[t])
         power = np.exp(0.5 * delta * log)
-        size = abs(e[t]) - gamma * e[t]
+        far = np.sqrt(e[t] * e[t] + corner)
+        size = far - gamma * e[t]
         by_beta += total * power
         if size > 0:
             log_size = np.log(size)
@@ -164,7 +171,7 @@ def aparch_adjoint(
             by_delta += total * alpha * shock * log_size
             rate = total * alpha * delta * shock / size
             by_gamma -= rate * e[t]
-            by_residual[t] += rate * ((1.0 if e[t] > 0 else -1.0) - gamma)
+            by_residual[t] += rate * (e[t] / far - gamma)
         by_delta -= slope[t] * h[t] * log / delta
         total = slope[t] * (2 / delta) * h[t] / power + beta * total
         slope[t] = total

@@ -17,7 +17,6 @@ from models.volatility.likelihood import pull_back, to_natural, value_and_gradie
 
 FOUND, STUCK, LIMIT = range(3)
 _GAIN: Final = 1e-10  # of the log-likelihood, that a last step may still promise
-_STEPS: Final = 200
 _LONGEST: Final = 1.0  # of a step, in any coordinate of the search
 _DIFFERENCE: Final = 1e-5
 
@@ -31,12 +30,13 @@ def loss(
     design: Float64Array,
     lagged: Float64Array,
     presample: float,
+    corner: float,
     gradient: Float64Array,
 ) -> float:  # pragma: no cover - compiled
     """Mean negative log-likelihood at a point of the search, and its gradient there; inf where it has no value."""
     means, regressors = design.shape[1], lagged.shape[1]
     theta = to_natural(kind, law, means, regressors, x)
-    value = value_and_gradient(kind, law, theta, y, design, lagged, presample, gradient)
+    value = value_and_gradient(kind, law, theta, y, design, lagged, presample, gradient, corner)
     if len(gradient):
         pull_back(kind, law, means, regressors, x, gradient)
         for j in range(len(gradient)):
@@ -57,6 +57,7 @@ def curvature(
     design: Float64Array,
     lagged: Float64Array,
     presample: float,
+    corner: float,
     gradient: Float64Array,
 ) -> Float64Array:  # pragma: no cover - compiled
     """Second derivatives (k, k) at a point whose gradient is known, by steps into the bounds."""
@@ -66,10 +67,14 @@ def curvature(
         step = _DIFFERENCE if x[j] + _DIFFERENCE <= high[j] else -_DIFFERENCE
         shifted[j] = x[j] + step
         step = shifted[j] - x[j]
-        loss(kind, law, shifted, y, design, lagged, presample, there)
-        second[:, j] = (there - gradient) / step
+        loss(kind, law, shifted, y, design, lagged, presample, corner, there)
+        for i in range(k):
+            second[i, j] = (there[i] - gradient[i]) / step
         shifted[j] = x[j]
-    return 0.5 * (second + second.T)
+    for i in range(k):
+        for j in range(i):
+            second[i, j] = second[j, i] = 0.5 * (second[i, j] + second[j, i])
+    return second
 
 
 @inner
@@ -78,30 +83,32 @@ def free_step(
 ) -> tuple[Float64Array, bool]:  # pragma: no cover - compiled
     """Newton step in the free coordinates, and whether the curvature there is positive; negative ones are turned."""
     k = len(gradient)
-    step = np.zeros(k)
-    index = np.nonzero(free)[0]
-    if len(index) == 0:
+    step, index, count = np.zeros(k), np.empty(k, dtype=np.int64), 0
+    for i in range(k):
+        if free[i]:
+            index[count] = i
+            count += 1
+    if count == 0:
         return step, True
-    part, g = np.empty((len(index), len(index))), np.empty(len(index))
-    scale = np.empty(len(index))
-    for i in range(len(index)):
+    part, g, scale, finite = np.empty((count, count)), np.empty(count), np.empty(count), True
+    for i in range(count):
         scale[i] = np.sqrt(max(abs(second[index[i], index[i]]), 1e-12))
-    for i in range(len(index)):
         g[i] = gradient[index[i]] / scale[i]
-        for j in range(len(index)):
-            part[i, j] = second[index[i], index[j]] / (scale[i] * scale[j])
-    if not np.isfinite(part).all():
-        for i in range(len(index)):
+        for j in range(i + 1):
+            part[i, j] = part[j, i] = second[index[i], index[j]] / (scale[i] * scale[j])
+            finite = finite and np.isfinite(part[i, j])
+    if not finite:
+        for i in range(count):
             step[index[i]] = -gradient[index[i]]
         return step, False
     value, vector = np.linalg.eigh(part)
     positive = value[0] > 1e-10
-    for q in range(len(index)):
+    for q in range(count):
         along = 0.0
-        for i in range(len(index)):
+        for i in range(count):
             along += vector[i, q] * g[i]
         along /= max(abs(value[q]), 1e-8)
-        for i in range(len(index)):
+        for i in range(count):
             step[index[i]] -= vector[i, q] * along / scale[i]
     return step, positive
 
@@ -120,18 +127,35 @@ def free_of_bounds(
 
 
 @inner
+def into_bounds(
+    x: Float64Array, low: Float64Array, high: Float64Array, out: Float64Array
+) -> None:  # pragma: no cover - compiled
+    """The nearest point within the bounds."""
+    for j in range(len(x)):
+        out[j] = min(max(x[j], low[j]), high[j])
+
+
+@inner
 def bend(second: Float64Array, moved: Float64Array, turned: Float64Array) -> bool:  # pragma: no cover - compiled
     """BFGS in place, damped where the gradient turned too little; False where the curvature is not positive."""
-    image = second @ moved
-    before = np.dot(moved, image)
-    now = np.dot(moved, turned)
+    k = len(moved)
+    image, to = np.zeros(k), turned.copy()
+    before, now = 0.0, 0.0
+    for i in range(k):
+        for j in range(k):
+            image[i] += second[i, j] * moved[j]
+        before += moved[i] * image[i]
+        now += moved[i] * turned[i]
     if before <= 0:
         return False
     if now < 0.2 * before:
         share = 0.8 * before / (before - now)
-        turned = share * turned + (1 - share) * image
-        now = np.dot(moved, turned)
-    second += np.outer(turned, turned) / now - np.outer(image, image) / before
+        now = 0.2 * before
+        for i in range(k):
+            to[i] = share * turned[i] + (1 - share) * image[i]
+    for i in range(k):
+        for j in range(k):
+            second[i, j] += to[i] * to[j] / now - image[i] * image[j] / before
     return True
 
 
@@ -146,6 +170,8 @@ def search(
     design: Float64Array,
     lagged: Float64Array,
     presample: float,
+    corner: float,
+    steps: int,
 ) -> tuple[Float64Array, float, int, bool, int]:
     """Where the log-likelihood is largest within bounds, from a start; all in the coordinates of the search.
 
@@ -153,53 +179,64 @@ def search(
     that no bound holds is positive, and how often the likelihood was asked.
     """
     k, n = len(start), len(y)
-    x = np.minimum(np.maximum(start, low), high)
+    x, there, moved, turned = start.copy(), start.copy(), start.copy(), start.copy()
+    into_bounds(start, low, high, x)
     gradient, tried = np.empty(k), np.empty(k)
-    value = loss(kind, law, x, y, design, lagged, presample, gradient)
+    value = loss(kind, law, x, y, design, lagged, presample, corner, gradient)
     calls = 1
     if not np.isfinite(value):
         return x, -np.inf, STUCK, False, calls
-    second = curvature(kind, law, x, low, high, y, design, lagged, presample, gradient)
+    second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
     calls += k
     fresh = True
-    for _ in range(_STEPS):
+    for _ in range(steps):
         free = free_of_bounds(x, low, high, gradient)
         step, positive = free_step(second, gradient, free)
-        promised = -np.dot(gradient, step)
+        promised = 0.0
+        for j in range(k):
+            promised -= gradient[j] * step[j]
         if n * promised < 2 * _GAIN:
             if fresh:
                 return x, -n * value, FOUND, positive, calls
-            second = curvature(kind, law, x, low, high, y, design, lagged, presample, gradient)
+            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
             calls += k
             fresh = True
             continue
-        step *= min(1.0, _LONGEST / np.max(np.abs(step)))
-        share, taken = 1.0, False
-        while share > 1e-10:
-            there = np.minimum(np.maximum(x + share * step, low), high)
-            moved = there - x
-            expected = np.dot(gradient, moved)
-            found = loss(kind, law, there, y, design, lagged, presample, tried)
+        longest = 0.0
+        for j in range(k):
+            longest = max(longest, abs(step[j]))
+        share, taken, reach = min(1.0, _LONGEST / longest), False, 0.0
+        while share > 1e-10 * min(1.0, _LONGEST / longest):
+            for j in range(k):
+                there[j] = x[j] + share * step[j]
+            into_bounds(there, low, high, there)
+            expected, reach = 0.0, 0.0
+            for j in range(k):
+                moved[j] = there[j] - x[j]
+                expected += gradient[j] * moved[j]
+                reach = max(reach, abs(moved[j]))
+            found = loss(kind, law, there, y, design, lagged, presample, corner, tried)
             calls += 1
             # Near the top the value moves by less than its rounding.
             if found <= value + 1e-4 * expected + 1e-15 * abs(value):
                 taken = True
                 break
             share *= 0.5 if np.isfinite(found) and share > 0.1 else 0.1
-        if not taken or np.max(np.abs(moved)) == 0.0:
+        if not taken or reach == 0.0:
             if fresh:
                 near = n * promised < 1e-6
                 return x, -n * value, FOUND if near else STUCK, positive and near, calls
-            second = curvature(kind, law, x, low, high, y, design, lagged, presample, gradient)
+            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
             calls += k
             fresh = True
             continue
-        turned = tried - gradient
-        x, value = there, found
-        gradient[:] = tried
+        for j in range(k):
+            turned[j] = tried[j] - gradient[j]
+            x[j], gradient[j] = there[j], tried[j]
+        value = found
         fresh = False
         if not bend(second, moved, turned):
-            second = curvature(kind, law, x, low, high, y, design, lagged, presample, gradient)
+            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
             calls += k
             fresh = True
     return x, -n * value, LIMIT, False, calls
@@ -218,5 +255,5 @@ def best_start(
     """Mean log-likelihood at each of the starts (G, k)."""
     found = np.empty(len(starts))
     for i in range(len(starts)):
-        found[i] = -loss(kind, law, starts[i], y, design, lagged, presample, np.empty(0))
+        found[i] = -loss(kind, law, starts[i], y, design, lagged, presample, 0.0, np.empty(0))
     return found
