@@ -94,11 +94,32 @@ def test_the_numbers_of_a_product_stand_in_its_tables(page, run):
     assert "51,234" in page.text
 
 
-def test_breaches_over_all_products_are_summed(page, run):
+def rows(run):
+    """The cells of every table row."""
+    found = re.findall(r"<tr>(.*?)</tr>", volatility_html(run), re.S)
+    return [[re.sub(r"<.*?>", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.S)] for row in found]
+
+
+def test_breaches_over_all_products_are_summed_and_rejections_counted(run):
     tests = [test for one in run.products for test in one.backtests if test.level == 0.99]
     breaches, n = sum(t.breaches for t in tests), sum(t.n for t in tests)
-    assert f"{breaches / n:.2%}" in page.text
-    assert "2 of 2" in page.text  # DQ p of 0.03 rejects on both
+    expected, rate = f"{n * 0.01:,.1f}", f"{breaches / n:.2%}"
+    counts = ["0 of 2", "0 of 2", "2 of 2", "0 of 2", "2"]  # Kupiec, Christoffersen, DQ (p 0.03), Z2, products
+    assert ["chosen 滚动选优", "99.0%", str(breaches), expected, rate, *counts] in rows(run)
+
+
+def test_every_number_of_a_score_stands_in_its_column(run):
+    one = run.products[0]
+    score = one.scores[5][2]
+    told = [f"{score.qlike:.4f}", f"{score.ratio:.3f}", f"{score.dm_t:+.2f}", "&lt;\u00a00.001", "no", "0.987", "+12.0"]
+    told += ["0.93", "0.200", f"{score.better:.0%}", f"{score.holdout:.3f}", f"{score.n}"]
+    assert score.dm_p < 0.001
+    assert score.in_set is False
+    assert ["noisy", *told] in rows(run)
+
+
+def test_residual_tests_stand_in_their_columns(run):
+    assert ["garch_n", "0.310", "0.440", "0.080", "&lt;\u00a00.001", "0.370", "500"] in rows(run)
 
 
 def test_a_forecast_stands_over_the_session_that_it_is_about(run):
