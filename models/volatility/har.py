@@ -58,16 +58,10 @@ class Har:
         x = range_variance(who, returns)
         floor = floor_of(who, x)
         rv_mean = float(np.mean(np.maximum(x, floor)))
-        X, log_mean = _design(returns, floor, rv_mean, self.leverage), _log_means(x, floor, rv_mean, self.longest)
-        beta, s2 = np.zeros((self.longest, len(TERMS))), np.empty(self.longest)
-        for h in range(1, self.longest + 1):
-            rows = slice(MONTH - 1, len(x) - h)
-            found, _, rank, _ = np.linalg.lstsq(X[rows], log_mean[rows, h - 1])
-            if rank < X.shape[1]:
-                raise FitError(who, "day, week and month must differ", f"{rank} of {X.shape[1]} terms that do")
-            beta[h - 1, : len(found)] = found
-            left = log_mean[rows, h - 1] - X[rows] @ found
-            s2[h - 1] = float(left @ left) / (len(left) - len(found))
+        log_mean = _log_means(x, floor, rv_mean, self.longest)
+        found, s2 = _regress(_design(returns, floor, rv_mean, self.leverage)[MONTH - 1 :], log_mean[MONTH - 1 :])
+        beta = np.zeros((self.longest, len(TERMS)))
+        beta[:, : found.shape[1]] = found
         zeros = int(np.count_nonzero(x < floor))
         fitted = FittedHar(self, mean, variance, floor, rv_mean, zeros, beta, s2, np.inf, np.nan, len(x) - MONTH)
         return fitted._with_innovations(returns)
@@ -120,7 +114,7 @@ class FittedHar:
     def filter(self, returns: Returns) -> Path:
         """Means and variances of the returns; variances are NaN until there is a month to look back on."""
         h = np.full(len(returns) + 1, np.nan)
-        h[1:] = self._level(returns, 1)
+        h[1:] = self._level(returns, np.array([1]))[:, 0]
         return Path(np.full(len(h), self.mean), h)
 
     def forecast(self, returns: Returns, origins: IntArray, horizons: Sequence[int]) -> Forecasts:
@@ -129,7 +123,7 @@ class FittedHar:
             must = f"horizons must lie in 1 to {self.spec.longest}"
             raise FitError("model har", must, f"{tuple(horizons)}", help="set params.longest of the model")
         ahead = np.asarray(horizons, dtype=np.float64)
-        level = np.stack([self._level(returns, h)[origins] for h in horizons], axis=1)
+        level = self._level(returns, np.asarray(horizons))[origins]
         return Forecasts(np.tile(self.mean * ahead, (len(origins), 1)), level * ahead)
 
     def quantile(self, share: Sequence[float]) -> Float64Array:
@@ -178,11 +172,10 @@ class FittedHar:
         parts |= {name: np.asarray(told[name], dtype=np.float64) for name in ("beta", "residual_variance")}
         return cls(spec=Har(**told["spec"]), dof=dof_told(told["dof"]), **parts)
 
-    def _level(self, returns: Returns, horizon: int) -> Float64Array:
-        """Mean variance of the sessions ahead of each return, (T,)."""
-        X = _design(returns, self.floor, self.rv_mean, True)
-        y = X @ self.beta[horizon - 1]
-        return self.variance * np.exp(y + self.residual_variance[horizon - 1] / 2)
+    def _level(self, returns: Returns, horizons: IntArray) -> Float64Array:
+        """Mean variance of the sessions ahead of each return, (T, H)."""
+        y = _design(returns, self.floor, self.rv_mean, True) @ self.beta[horizons - 1].T
+        return np.asarray(self.variance * np.exp(y + self.residual_variance[horizons - 1] / 2))
 
     def _with_innovations(self, returns: Returns) -> Self:
         path = self.filter(returns)
@@ -203,6 +196,26 @@ def _design(returns: Returns, floor: float, rv_mean: float, leverage: bool) -> F
     if leverage:
         terms.append(np.where(returns.value < 0, day, 0.0))
     return np.stack(terms, axis=1)
+
+
+def _regress(X: Float64Array, Y: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Least squares of the columns of Y (M, H) on X (M, k): coefficients (H, k) and residual variances (H,).
+
+    Column h - 1 of Y is NaN in its last h rows. One orthogonal basis of all rows serves every column: its moments
+    without the last rows are nearly orthogonal still.
+    """
+    Q, R = np.linalg.qr(X)
+    size = np.abs(np.diag(R))
+    if size.min() <= 1e-10 * size.max():
+        raise FitError("model har", "day, week and month must differ", "terms that are sums of each other")
+    seen = np.isfinite(Y)
+    y = np.where(seen, Y, 0.0)
+    last = Q[: -Y.shape[1] - 1 : -1]
+    moments = np.eye(X.shape[1]) - np.cumsum(last[:, :, None] * last[:, None, :], axis=0)
+    found = np.linalg.solve(moments, (Q.T @ y).T[:, :, None])[:, :, 0]
+    left = np.where(seen, y - Q @ found.T, 0.0)
+    s2 = np.sum(left**2, axis=0) / (seen.sum(axis=0) - X.shape[1])
+    return np.linalg.solve(R, found.T).T, s2
 
 
 def _trailing(x: Float64Array, window: int) -> Float64Array:
