@@ -43,7 +43,7 @@ class Chain:
         shape = len(self.sessions), len(self.contracts)
         for name, panel in self.fields.items():
             if panel.shape != shape:
-                raise DataError(f"chain {self.contracts.product}", f"{name} must have the shape {shape}", panel.shape)
+                raise DataError(f"chain {self.contracts.product}", f"{name} must have the shape {shape}", f"{panel.shape}")
         if (np.diff(self.ends) < 0).any():
             raise DataError(f"chain {self.contracts.product}", "contracts must stand by maturity", "others")
 

@@ -76,8 +76,8 @@ def hold(
         threshold,
         days,
     )
-    blind = ~np.isfinite(np.where(chain.alive()[:-1], interest, np.nan)).any(axis=1)
-    return Holding(held, reason, blind)
+    blind = ~(np.isfinite(interest) & chain.alive()[:-1]).any(axis=1)
+    return Holding(held, reason, np.asarray(blind))
 
 
 @compiled
