@@ -6,12 +6,13 @@ import datetime
 
 import numpy as np
 import pytest
-from range_world import REALISED, realised_returns
+from range_world import GJR, REALISED, gjr_returns, realised_returns
 from scipy.stats import norm
 
 from models.base import FitError
 from models.volatility.base import Returns
 from models.volatility.ewma import Ewma
+from models.volatility.garch import Garch
 from models.volatility.har import Har
 from models.volatility.realised import RealisedGarch
 from models.volatility.risk import (
@@ -24,6 +25,7 @@ from models.volatility.risk import (
     simulate,
     tails,
 )
+from models.volatility.walk import Plan, walk
 
 LEVELS = (0.95, 0.975, 0.99)
 SESSION = datetime.date(2024, 3, 1)
@@ -91,6 +93,37 @@ def test_simulated_tails_are_those_of_the_true_process():
     var, es = sample_tails(cumulate(steps, (5, 20)), LEVELS)
     np.testing.assert_allclose(found.value_at_risk, var, rtol=0.08)
     np.testing.assert_allclose(found.shortfall, es, rtol=0.08)
+
+
+def test_simulated_tails_of_a_gjr_with_fat_tails_are_those_of_the_true_process():
+    r, h = gjr_returns(3000, 44)
+    returns, law, n = Returns(r), GJR, 200_000
+    found = tails(Garch("gjr", innovation="t").fit(returns), returns, (5, 20), LEVELS, paths=40_000, seed=5)
+    push = (law["alpha"] + law["gamma"] * (r[-1] < 0)) * r[-1] ** 2
+    now = np.full(n, law["omega"] + push + law["beta"] * h[-1])
+    rng, steps = np.random.default_rng(6), np.empty((n, 20))
+    for k in range(20):
+        e = np.sqrt(now) * rng.standard_t(law["nu"], n) * np.sqrt((law["nu"] - 2) / law["nu"])
+        steps[:, k] = e
+        now = law["omega"] + (law["alpha"] + law["gamma"] * (e < 0)) * e**2 + law["beta"] * now
+    var, es = sample_tails(cumulate(steps, (5, 20)), LEVELS)
+    np.testing.assert_allclose(found.value_at_risk, var, rtol=0.08)
+    np.testing.assert_allclose(found.shortfall, es, rtol=0.10)
+
+
+@pytest.mark.parametrize("spec", [Garch("gjr", innovation="t"), Ewma()], ids=lambda spec: spec.kind)
+def test_one_session_in_a_hundred_is_beyond_the_value_at_risk(spec):
+    """Walked forward over 1,500 sessions of the GJR-t of spec 04 §5: median over seeds in [.5 %, 1.6 %]."""
+    rates = []
+    for seed in range(3):
+        returns = Returns(gjr_returns(2500, seed)[0] / 100)
+        track = walk(spec, returns, Plan(window=1000, min_window=1000))
+        later = returns.value[track.origins[:-1] + 1]
+        assert len(later) == 1500
+        rates.append((later[:, None] < -track.var[:-1]).mean(axis=0))
+    rate = np.median(rates, axis=0)
+    assert 0.005 <= rate[2] <= 0.016
+    np.testing.assert_allclose(rate[:2], [0.05, 0.025], atol=0.012)
 
 
 @pytest.mark.parametrize("spec", [Ewma(), Har(), RealisedGarch()], ids=lambda spec: spec.kind)
