@@ -151,10 +151,12 @@ class VolatilitySubject:
     ) -> Verdict:
         """Cross-validate the choice among all complete trials on their months."""
         complete = [trial for trial in trials if trial.state == "complete" and trial.run_id is not None]
-        gains = [read_monthly(tracking, str(trial.run_id))[1] for trial in complete]
+        # A small space draws the same settings again; they are one choice.
+        distinct = {json.dumps(trial.params, sort_keys=True): str(trial.run_id) for trial in complete}
+        gains = [read_monthly(tracking, run_id)[1] for run_id in distinct.values()]
         found, note = overfitting(gains, "mean")
         ratio = math.exp(float(best.value or 0.0))
-        chance = f"{found.value:.2f} over {found.trials} trials" if found else "not known"
+        chance = f"{found.value:.2f} over {found.trials} settings" if found else "not known"
         words = [
             f"The best trial's QLIKE is {ratio:.4f} of EWMA's, {self.config.tune.horizon} session(s) ahead, the "
             f"geometric mean over {len(self.products)} products. Probability of backtest overfitting, on the gain of "
@@ -163,7 +165,9 @@ class VolatilitySubject:
         if found:
             words.append(f"Of the winners of half the months, {found.loss:.0%} do worse than EWMA in the other half.")
         shared = "the best window and clip hold for every model of the tuned config, as walk does"
-        return Verdict({"best/qlike_ratio": ratio}, tuple(words), tuple(filter(None, (note, shared))), found, math.nan)
+        beaten = "" if ratio < 1 else "no trial loses less than EWMA: take EWMA"
+        notes = tuple(filter(None, (note, beaten, shared)))
+        return Verdict({"best/qlike_ratio": ratio}, tuple(words), notes, found, math.nan)
 
 
 @dataclass

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pytest
 
 from features.panel import Float64Array, SessionArray
+from features.store import Store
 from models.volatility.base import Returns
+from training.tracking import Tracking
 from training.volatility_config import VolatilityConfig
 from training.volatility_data import Series, VolatilityData
 
 N = 400
+SERIES = ("CU888", "RB888")
 SETTINGS: dict[str, Any] = {
     "name": "small_vol",
     "seed": 5,
@@ -52,3 +58,35 @@ def world(seed: int = 1, decay: float = 0.85, n: int = N) -> tuple[SessionArray,
         r[t] = math.sqrt(h[t]) * rng.standard_normal()
     days = np.arange("2015-01-05", "2035-01-01", dtype="datetime64[D]")
     return days[np.is_busday(days)][:n], Returns(r), h * rng.chisquare(8, n) / 8
+
+
+def small_home(home: Path, n: int = 700) -> Path:
+    """A home whose store holds two continuous series, and the tables of its tracking database."""
+    store = Store(home / "store")
+    days, *_ = world(n=n)
+    calendar = np.concatenate([days, days[-1] + np.arange(3, 150) * np.timedelta64(7, "D")])
+    store.upsert("reference/calendar", pl.DataFrame({"date": calendar}), keys=("date",))
+    store.upsert("bars/Future", pl.concat(_bars(name, number, n) for number, name in enumerate(SERIES)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Tracking(home)
+    return home
+
+
+def _bars(name: str, seed: int, n: int) -> pl.DataFrame:
+    days, returns, proxy = world(seed=seed, n=n)
+    close = 3000 * np.exp(np.cumsum(returns.value))
+    opened, reach = np.append(3000.0, close[:-1]), np.exp(0.8 * np.sqrt(proxy))
+    return pl.DataFrame(
+        {
+            "date": days,
+            "order_book_id": [name] * n,
+            "open": opened,
+            "high": np.maximum(opened, close) * reach,
+            "low": np.minimum(opened, close) / reach,
+            "close": close,
+            "settlement": close,
+            "volume": 1e5 * np.exp(np.abs(returns.value)),
+            "open_interest": np.full(n, 2e5),
+        }
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -16,32 +18,43 @@ from features.panel import DataError
 from features.store import Store
 from models.base import FitError
 from models.volatility.ewma import Ewma
-from tests.training.small_volatility import small_config, small_data
+from tests.training.small_volatility import small_config, small_data, small_home
 from training import tune_volatility
 from training.config import load
 from training.evaluate.overfitting import pbo
+from training.process import Process
 from training.study_record import overfitting
+from training.subject import Trial
 from training.tracking import Tracking
 from training.tune import Tuned, tune
 from training.tune_volatility import VolatilitySubject, judged_plan, read_monthly, searched
+from training.tune_workers import workers
 from training.volatility_config import VolatilityConfig
 from training.volatility_data import VolatilityData
 from training.volatility_objective import Development, monthly_gain, objective
 
 
-@pytest.fixture(scope="module")
-def patched() -> Any:
+@contextmanager
+def simulated() -> Iterator[None]:
+    """The series are simulated ones, whatever the store holds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(tune_volatility, "gather", lambda config, store, say: small_data())
-        yield patch
+        yield
+
+
+@pytest.fixture
+def market() -> Iterator[None]:
+    with simulated():
+        yield
 
 
 @pytest.fixture(scope="module")
-def tuned(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, Path, list[str]]:
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, Path, list[str]]:
     """A study of eight trials, to be left as it is."""
     home, said = tmp_path_factory.mktemp("tuned"), list[str]()
-    return tune(small_config(), home, trials=8, say=said.append), home, said
+    with simulated():
+        return tune(small_config(), home, trials=8, say=said.append), home, said
 
 
 def trials(home: Path, name: str) -> list[optuna.trial.FrozenTrial]:
@@ -127,7 +140,7 @@ def test_the_study_is_a_run_of_its_experiment_with_its_verdict(tuned: tuple[Tune
 
 
 def test_a_study_goes_on_where_it_ended_and_from_scratch_is_the_same(
-    tuned: tuple[Tuned, Path, list[str]], tmp_path: Path
+    tuned: tuple[Tuned, Path, list[str]], tmp_path: Path, market: None
 ) -> None:
     first = tune(small_config(), tmp_path, trials=3)
     second = tune(small_config(), tmp_path, trials=8)
@@ -139,8 +152,8 @@ def test_a_study_goes_on_where_it_ended_and_from_scratch_is_the_same(
     assert facts[0] == facts[1]
 
 
-def test_a_trial_that_falls_behind_is_given_up_after_some_products(patched: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = tune(small_config(tune={"startup": 2}), tmp_path, trials=12)
+def test_a_trial_that_falls_behind_is_given_up_after_some_products(market: None, tmp_path: Path) -> None:
+    found = tune(small_config(tune={"startup": 2}), tmp_path, trials=9)
     pruned = [t for t in trials(tmp_path, found.study) if t.state.name == "PRUNED"]
     assert pruned, "this study prunes"
     for trial in pruned:
@@ -209,7 +222,7 @@ def test_a_product_that_lacks_what_the_model_needs_is_left_out_and_told() -> Non
     assert "P2 is left out: 60 forecasts before the holdout must be over; found 39, of 200 returns" in found.notes
 
 
-def test_a_trial_whose_fits_fail_stands_in_with_ewma_and_says_so(patched: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_trial_whose_fits_fail_stands_in_with_ewma_and_says_so(market: None, tmp_path: Path) -> None:
     def never(self: Ewma, *given: object) -> object:
         raise FitError("model ewma", "it must work", "it does not")
 
@@ -228,3 +241,44 @@ def test_too_few_months_are_told_and_give_no_probability() -> None:
     found, note = overfitting([np.arange(20.0), np.arange(20.0) ** 2], "mean")
     assert found is None
     assert "no PBO" in note
+
+
+def test_settings_that_were_drawn_twice_are_one_choice(tmp_path: Path, market: None) -> None:
+    tracking, one = Tracking(tmp_path), subject()
+    rng = np.random.default_rng(3)
+    trials_, gains = [], []
+    for number, half_life in enumerate((5.0, 9.0, 9.0, 40.0)):
+        with tracking.start("futvol", "trial") as run:
+            if half_life != 9.0 or number == 1:
+                gains.append(rng.normal(0, 1, 48))
+            months = np.arange("2016-01", "2020-01", dtype="datetime64[M]").astype("datetime64[D]")
+            run.json("monthly.json", {"month": months, "gain": gains[-1]})
+        trials_.append(Trial(number, "complete", -0.01, {"half_life": half_life}, run_id=run.run_id))
+    drawn = lambda trial: optuna.trial.FixedTrial(dict(trial.params))  # noqa: E731
+    found = one.judge(tracking, trials_[0], trials_, drawn, lambda line: None)
+    assert found.pbo is not None
+    assert found.pbo.trials == 3
+    assert found.pbo.value == pbo(np.column_stack(gains), measure="mean").value
+    assert not any("take EWMA" in note for note in found.notes)
+    worse = one.judge(tracking, Trial(9, "complete", 0.02, {}), trials_[:1], drawn, lambda line: None)
+    assert "no trial loses less than EWMA: take EWMA" in worse.notes
+    assert any(note.startswith("no PBO") for note in worse.notes)
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_reads_the_store_and_works_on_the_study(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        home, said, config = small_home(tmp_path), list[str](), small_config()
+        found = tune(config, home, trials=1)
+        order = {"home": str(home), "config": config.dump(), "study": found.study, "trials": 4, "threads": 1}
+        with workers(1, {**order, "storage": None}, said.append):
+            pass
+    assert said == [], "it has not failed"
+    done = [t for t in trials(home, found.study) if t.state.name in ("COMPLETE", "PRUNED")]
+    pids = [Process.read(t.user_attrs["process"]).pid for t in done]
+    assert [pid == os.getpid() for pid in pids] == [True, False, False, False]
+    run = Tracking(home).record(found.run_id)
+    assert json.loads(run.tags["data_version"]) == {"bars/Future": 0, "reference/calendar": 0}
+    told = json.loads(Tracking(home).read_text(found.run_id, "products.json"))
+    assert [row[0] for row in told["data"]] == ["CU", "RB"]
