@@ -116,6 +116,7 @@ def test_every_number_of_a_score_stands_in_its_column(run):
     assert score.dm_p < 0.001
     assert score.in_set is False
     assert ["noisy", *told] in rows(run)
+    assert "MZ a,\u00a01e-6" in volatility_html(run)  # the world's intercept is 1.2e-5
 
 
 def test_residual_tests_stand_in_their_columns(run):
