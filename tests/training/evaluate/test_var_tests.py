@@ -137,6 +137,17 @@ def test_a_var_that_does_not_follow_the_variance_has_clusters():
     assert words.count("clustered") == 20
 
 
+def test_breaches_in_pairs_are_clusters_though_five_regressors_do_not_see_them():
+    hit = np.random.default_rng(34).random(300) < 0.03
+    first = np.flatnonzero(hit)
+    hit[[first[0] + 1, first[2] + 1]] = True
+    returns, var = np.where(hit, -0.026, 0.001), np.full(300, 0.02)
+    found = backtest(returns, var, 1.3 * var, 0.95, reps=199, seed=1)
+    assert not found.coverage.rejects()
+    assert found.independence.exact < 0.025 < 0.2 < found.dynamic.exact
+    assert found.verdict == "clustered"
+
+
 def test_losses_beyond_var_that_are_larger_than_said_are_found():
     words = []
     for seed in range(20):

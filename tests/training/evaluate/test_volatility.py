@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from statsmodels.regression.linear_model import OLS
+from statsmodels.regression.linear_model import OLS, WLS
 
 from features.panel import DataError
 from training.evaluate.significance import overlap_lag
@@ -160,8 +160,36 @@ def test_the_regression_does_not_know_the_unit_of_the_returns():
     assert other.unbiased.p == pytest.approx(one.unbiased.p, rel=1e-6)
 
 
+def test_the_weighted_regression_is_weighted_least_squares():
+    table, proxy = forecasts()
+    f, p = table[:-1, 0] * 1e4, proxy[:-1] * 1e4
+    by = WLS(p, np.column_stack([np.ones(len(f)), f]), weights=f**-2).fit(
+        cov_type="HAC", cov_kwds={"maxlags": overlap_lag(1, len(f)), "use_correction": True}, use_t=True
+    )
+    away = by.params - [0, 1]
+    found = mincer_zarnowitz(table[:, 0], proxy, 1)
+    assert found.weighted.statistic == pytest.approx(away @ np.linalg.solve(by.cov_params(), away) / 2, rel=1e-6)
+
+
+def test_the_level_of_the_truth_is_told_right_where_the_plain_line_is_not():
+    plain, level = [], []
+    for seed in range(100):
+        r, h = garch(600, seed)
+        true, proxy = np.append(h[1:], np.nan), ahead(r**2, 1)
+        found = mincer_zarnowitz(true, proxy, 1)
+        plain.append(found.unbiased.rejects())
+        level.append(found.level_right.rejects())
+        assert mincer_zarnowitz(1.5 * true, proxy, 1).level == pytest.approx(found.level / 1.5)
+    assert np.mean(level) < 0.12
+    assert np.mean(plain) > np.mean(level)
+    assert mincer_zarnowitz(1.5 * true, proxy, 1).level_right.rejects(0.01)
+
+
 def test_a_flat_forecast_and_a_short_one_have_a_reason():
     table, proxy = forecasts()
+    flat = mincer_zarnowitz(table[:, 2], proxy, 1)
+    assert flat.level == pytest.approx(np.nanmean(proxy) / table[0, 2])
+    assert flat.level_right.n == 1499
     assert mincer_zarnowitz(table[:, 2], proxy, 1).unbiased.reason == "the forecast never varies"
     short = mincer_zarnowitz(table[:29, 0], proxy[:29], 1)
     assert "fewer than 30" in short.unbiased.reason
