@@ -187,17 +187,23 @@ def test_turnover_is_volume_at_a_price_of_the_day(long):
 
 
 def test_open_interest_moves_to_the_next_contract_over_the_last_eight_sessions(long):
-    bars = named(long)
-    ends = CALENDAR.sessions.searchsorted(bars["maturity_date"].to_numpy().astype("datetime64[D]"))
-    now = CALENDAR.sessions.searchsorted(bars["date"].to_numpy().astype("datetime64[D]"))
-    bars = bars.with_columns(left=pl.Series(ends - now))
-    share = pl.col("open_interest") / pl.col("open_interest").sum().over("product", "date")
-    bars = bars.with_columns(share=share).filter(pl.col("product") == "IF")
-    near = bars.sort("left").group_by("date").first()
-    by = dict(near.group_by("left").agg(pl.col("share").mean()).iter_rows())
-    assert all(by[k] > 0.6 for k in range(MIGRATION + 1, 12))
-    assert all(by[k] > by[k - 1] for k in range(1, MIGRATION + 1))
-    assert by[0] < 0.05
+    """By hand: 1 within .08 a day of ten days to maturity, .05 for all, a logistic share of the nearest moved on."""
+    bars = named(long).filter(pl.col("product") == "IF").sort("date", "maturity_date")
+    days = (pl.col("maturity_date") - pl.col("date")).dt.total_days()
+    weight = 0.05 + (-0.08 * (days - 10).abs()).exp()
+    pairs = bars.group_by("date", maintain_order=True).agg(
+        near=pl.col("open_interest").first(),
+        both=pl.col("open_interest").head(2).sum(),
+        end=pl.col("maturity_date").first(),
+        still=weight.first() / weight.head(2).sum(),
+    )
+    ends, now = (CALENDAR.sessions.searchsorted(pairs[c].to_numpy().astype("datetime64[D]")) for c in ("end", "date"))
+    left = ends - now
+    gone = np.where(left <= MIGRATION, 1 / (1 + np.exp(left - MIGRATION / 2)), 0.0)
+    share = (pairs["near"] / pairs["both"]).to_numpy()
+    np.testing.assert_allclose(share, pairs["still"].to_numpy() * (1 - gone), atol=1e-4)
+    assert share[left > MIGRATION].min() > 0.6
+    assert share[left == 0].max() < 0.05
 
 
 def test_the_contract_with_most_open_interest_never_goes_back(long):
