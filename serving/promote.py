@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ import polars as pl
 
 from features.panel import ConfigError
 from serving.prediction import volatility_config
+from training.evaluate.volatility_evidence import CHOSEN, COMBINED
 from training.manifest import Manifest
 from training.records import RunRecord
 from training.tracking import Tracking
@@ -21,50 +22,24 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """What versions of a task are compared by: rows of label, metric, format; the one that decides, and which way.
+class Row:
+    """A recorded number: what it is called, the metric of the run, how it is written."""
 
-    name    of the metric that decides, in words
-    higher  whether more of it is better
-    """
-
-    rows: tuple[tuple[str, str, str], ...]
-    decides: str
-    name: str
-    higher: bool
+    label: str
+    metric: str
+    form: str
 
 
-# The holdout's number is shown and decides nothing: it is sealed.
-YARDSTICKS: Final[Mapping[str, Yardstick]] = {
-    "alpha": Yardstick(
-        (
-            ("RankIC, mean", "rank_ic", "+.4f"),
-            ("RankIC, Newey-West t", "rank_ic_t", "+.2f"),
-            ("ICIR a year", "icir", "+.2f"),
-            ("top k: net excess over universe a year", "net_excess", "+.2%"),
-            ("top k: turnover a year", "turnover", ".1f"),
-            ("decile monotonicity", "deciles/monotonicity", "+.2f"),
-            ("holdout RankIC, mean", "holdout_rank_ic/mean", "+.4f"),
-        ),
-        "rank_ic",
-        "RankIC",
-        higher=True,
-    ),
-    "volatility": Yardstick(
-        (
-            ("QLIKE over EWMA's, mean of products", "qlike_ratio", ".4f"),
-            *((f"QLIKE over EWMA's, {h} sessions ahead", f"qlike_ratio/{h}", ".4f") for h in (1, 5, 20)),
-            ("products that beat EWMA", "beats_ewma", ".1%"),
-            ("99 % value at risk: breaches", "breaches/99", ".2%"),
-            ("fits that needed a simpler model", "fallback_share", ".2%"),
-            ("products with a forecast", "products", ".0f"),
-            ("holdout QLIKE over EWMA's", "holdout_qlike_ratio", ".4f"),
-        ),
-        "qlike_ratio",
-        "QLIKE ratio to EWMA",
-        higher=False,
-    ),
-}
+# The first decides. The holdout's RankIC is shown and decides nothing: it is sealed.
+_ALPHA: Final = (
+    Row("RankIC, mean", "rank_ic", "+.4f"),
+    Row("RankIC, Newey-West t", "rank_ic_t", "+.2f"),
+    Row("ICIR a year", "icir", "+.2f"),
+    Row("top k: net excess over universe a year", "net_excess", "+.2%"),
+    Row("top k: turnover a year", "turnover", ".1f"),
+    Row("decile monotonicity", "deciles/monotonicity", "+.2f"),
+    Row("holdout RankIC, mean", "holdout_rank_ic/mean", "+.4f"),
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +49,22 @@ class Version:
     version: int
     record: RunRecord = field(repr=False)
     manifest: Manifest = field(repr=False)
+
+    def rows(self, horizons: Sequence[int] = ()) -> tuple[Row, ...]:
+        """The numbers that it is compared by, the deciding one first; those of a book at some horizons."""
+        if self.manifest.task == "alpha":
+            return _ALPHA
+        config = volatility_config(self.manifest)
+        served = CHOSEN if config.choice.serve == "best" else COMBINED
+        ratios = [Row(f"QLIKE over EWMA's, {h} ahead", f"qlike_ratio_{h}/{served}", ".4f") for h in horizons]
+        level = max(config.forecast.levels)
+        return (
+            *ratios,
+            Row("highest value at risk: breaches", f"var_{level:g}/breach_rate", ".2%"),
+            Row("highest value at risk: products fine", f"var_{level:g}/products_fine", ".1%"),
+            Row("fits that fell back", "fits/share_by_chain", ".2%"),
+            Row("products judged", "products/judged", ".0f"),
+        )
 
     def differs(self, other: Version) -> list[str]:
         """What makes the numbers of two versions hard to compare, in words."""
@@ -128,33 +119,36 @@ class Candidates:
             return ""
         if self.challenger.manifest.task != self.champion.manifest.task:
             return f"version {self.champion.version} is of another task: {self.champion.manifest.task}"
-        by = self.yardstick
-        new, old = (one.record.metrics.get(by.decides, math.nan) for one in (self.challenger, self.champion))
+        if self.challenger.manifest.task == "volatility" and not self._horizons:
+            return "the two have no horizon in common"
+        first = self.challenger.rows(self._horizons)[0].form
+        new, old = (
+            one.record.metrics.get(one.rows(self._horizons)[0].metric, math.nan)
+            for one in (self.challenger, self.champion)
+        )
+        name, worse = ("RankIC", new < old) if self.challenger.manifest.task == "alpha" else ("QLIKE ratio", new > old)
         if math.isnan(new) or math.isnan(old):
             which = self.challenger if math.isnan(new) else self.champion
-            return f"version {which.version} has recorded no {by.name}"
-        form = next(form for _, name, form in by.rows if name == by.decides)
-        worse = new < old if by.higher else new > old
-        return f"its {by.name} is {new:{form}}, the champion's {old:{form}}" if worse else ""
+            return f"version {which.version} has recorded no {name}"
+        return f"its {name} is {new:{first}}, the champion's {old:{first}}" if worse else ""
 
     @property
-    def yardstick(self) -> Yardstick:
-        """What the challenger is measured by."""
-        return YARDSTICKS[self.challenger.manifest.task]
+    def _horizons(self) -> tuple[int, ...]:
+        """The horizons that both versions forecast; none of scores."""
+        there = [one for one in (self.challenger, self.champion) if one is not None]
+        told = [volatility_config(one.manifest).forecast.horizons for one in there if one.manifest.task != "alpha"]
+        return tuple(sorted(set.intersection(*map(set, told)))) if told else ()
 
     def table(self) -> pl.DataFrame:
         """The recorded numbers side by side, as text."""
         sides = [("champion", self.champion), ("challenger", self.challenger)]
-        rows = self.yardstick.rows
-        shown: dict[str, list[str]] = {"walk-forward": [label for label, _, _ in rows]}
+        labels = [row.label for row in self.challenger.rows(self._horizons)]
+        shown: dict[str, list[str]] = {"walk-forward": labels}
         for title, one in sides:
-            if one is None:
-                continue
-            found = [one.record.metrics.get(name) for _, name, _ in rows]
-            texts = [
-                "-" if value is None else format(value, form) for value, (_, _, form) in zip(found, rows, strict=True)
-            ]
-            shown[f"{title}: version {one.version}"] = texts
+            if one is not None and one.manifest.task == self.challenger.manifest.task:
+                found = [(one.record.metrics.get(row.metric), row.form) for row in one.rows(self._horizons)]
+                texts = ["-" if value is None else format(value, form) for value, form in found]
+                shown[f"{title}: version {one.version}"] = texts
         return pl.DataFrame(shown)
 
 

@@ -93,7 +93,6 @@ def watch_volatility(
     given, recomputed = _given(served, days, progress)
     data = gather(config, served.store, last.astype(object))
     found = replace(judge(config, served.ref, days, given, data.series), recomputed=recomputed)
-    found = replace(found, flags=tuple(_flags(found)))
     with tracking.start("watch", model, {"watched_run": served.ref.run_id, "model": model}) as run:
         run.params({"window": window, "last_session": str(days[-1])})
         run.metrics(found.metrics())
@@ -122,22 +121,13 @@ def judge(
         if name not in series:
             continue
         told = rows.filter(pl.col("asset") == name).drop_nulls("sigma").sort("asof")
-        origin, at = _origins(series[name], told["asof"].to_numpy().astype("datetime64[D]"), days)
-        told = told.filter(pl.Series(at >= 0))
-        origin, at = origin[at >= 0], at[at >= 0]
-        came, proxy = (ahead(x, horizon)[origin] for x in (series[name].returns.value, series[name].proxy))
-        own[at, column] = qlike(told["sigma_h"].to_numpy() ** 2, proxy)
-        base[at, column] = qlike(_ewma(config, series[name], origin, horizon), proxy)
-        for k, level in enumerate(levels):
-            var = told[f"var_{level_name(level)}"].cast(pl.Float64).to_numpy()
-            known = np.isfinite(came) & np.isfinite(var)
-            hit[at, column, k] = np.where(known, came < -var, np.nan)
+        own[:, column], base[:, column], hit[:, column] = _judged(config, series[name], told, days, horizon)
     both = np.isfinite(own) & np.isfinite(base)
     own, base = np.where(both, own, np.nan), np.where(both, base, np.nan)
     by_day, base_by_day = (_means(np.nansum(loss, axis=1), both.sum(axis=1)) for loss in (own, base))
     latest, before = (rows.filter(pl.col("asof") == day.astype(object)) for day in (days[-1], days[0]))
     with_one = [set(part.drop_nulls("sigma")["asset"]) for part in (before, latest)]
-    return VolatilityWatch(
+    found = VolatilityWatch(
         model,
         days,
         horizon,
@@ -148,6 +138,24 @@ def judge(
         tuple(sorted(with_one[0] - with_one[1])),
         0,
     )
+    return replace(found, flags=tuple(_flags(found)))
+
+
+def _judged(
+    config: VolatilityConfig, series: Series, told: pl.DataFrame, days: SessionArray, horizon: int
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """One product on the days: QLIKE of what was served and of EWMA, (T,), and breaches by level, (T, L) of 0 and 1."""
+    own, base = np.full(len(days), np.nan), np.full(len(days), np.nan)
+    hit = np.full((len(days), len(config.forecast.levels)), np.nan)
+    origin, at = _origins(series, told["asof"].to_numpy().astype("datetime64[D]"), days)
+    told, origin, at = told.filter(pl.Series(at >= 0)), origin[at >= 0], at[at >= 0]
+    came, proxy = (ahead(x, horizon)[origin] for x in (series.returns.value, series.proxy))
+    own[at] = qlike(told["sigma_h"].to_numpy() ** 2, proxy)
+    base[at] = qlike(_ewma(config, series, origin, horizon), proxy)
+    for k, level in enumerate(config.forecast.levels):
+        var = told[f"var_{level_name(level)}"].cast(pl.Float64).to_numpy()
+        hit[at, k] = np.where(np.isfinite(came) & np.isfinite(var), came < -var, np.nan)
+    return own, base, hit
 
 
 def _origins(series: Series, asof: SessionArray, days: SessionArray) -> tuple[IntArray, IntArray]:

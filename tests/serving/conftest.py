@@ -78,7 +78,7 @@ def registered(home: Path) -> None:
     example = pl.DataFrame({"product": "A", "session": one.sessions[:80], "return": one.returns.value[:80]})
     tracking = Tracking(home)
     with tracking.start("futvol", "small", {"asset_class": "Future"}) as run:
-        run.metrics({"qlike_ratio": 0.97, "qlike_ratio/1": 0.98, "products": 2})
+        run.metrics({"qlike_ratio_1/chosen": 0.98, "qlike_ratio_5/chosen": 0.97, "products/judged": 2})
         run.model(packaged_volatility(folder, example))
         tracking.register(run, "vol_small", "champion")
 

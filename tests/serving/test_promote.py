@@ -6,12 +6,19 @@ import dataclasses
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from features.panel import ConfigError
-from serving.promote import Candidates, move
+from features.store import Store
+from serving.promote import Candidates, Version, move
 from tests.command_line import Daybar
+from training.manifest import Manifest
+from training.packaged import packaged_volatility
+from training.tasks import volatility
 from training.tracking import Tracking
+from training.volatility_config import VolatilityConfig
 
 NAME = "alpha_linear_5d"
 
@@ -118,3 +125,75 @@ def test_what_is_not_there_is_refused(two_versions: Path, name: str, version: in
     with pytest.raises(ConfigError) as caught:
         Candidates.of(two_versions, name, version)
     assert says in str(caught.value)
+
+
+# ---- books of volatilities -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_books(book_home: Path) -> Path:
+    """Version 1 is the champion; version 2, the challenger, is the same book with other numbers."""
+    tracking = Tracking(book_home)
+    folder = tracking.resolve("vol_small/1").folder
+    example = pl.DataFrame(
+        {"product": "A", "session": [f"2024-01-{d:02d}" for d in range(1, 31)], "return": np.sin(np.arange(30)) / 100}
+    )
+    with tracking.start("futvol", "other") as run:
+        run.metrics({"qlike_ratio_1/chosen": 0.99, "qlike_ratio_5/chosen": 0.90, "var_0.99/breach_rate": 0.0125})
+        run.model(packaged_volatility(folder, example))
+        tracking.register(run, "vol_small", "challenger")
+    return book_home
+
+
+def test_a_book_that_loses_more_beside_ewma_stays_where_it_is(daybar: Daybar, two_books: Path) -> None:
+    code, out, err = daybar("promote", "vol_small", "--challenger", "--home", two_books)
+    assert (code, err) == (3, "")
+    assert "not promoted: its QLIKE ratio is 0.9900, the champion's 0.9800" in out
+    (row,) = [line for line in out.splitlines() if line.startswith("QLIKE over EWMA's, 5 ahead")]
+    assert row.split()[-2:] == ["0.9700", "0.9000"]
+    (row,) = [line for line in out.splitlines() if line.startswith("highest value at risk: breaches")]
+    assert row.split()[-2:] == ["-", "1.25%"]
+    tracking = Tracking(two_books)
+    tracking.point("vol_small", "champion", 2)
+    code, out, _ = daybar("promote", "vol_small", 1, "--home", two_books)
+    assert code == 0, "the smaller ratio takes over"
+    assert "vol_small@champion is version 1 now" in out
+
+
+def test_books_are_compared_at_the_horizons_that_both_have(two_books: Path) -> None:
+    candidates = Candidates.of(two_books, "vol_small", 2)
+    assert candidates.warnings == []
+    settings = candidates.challenger.manifest.settings
+    assert "horizons: [1, 5, 20]" in settings
+    told = settings.replace("horizons: [1, 5, 20]", "horizons: [5]").replace("horizon: 1", "horizon: 5")
+    other = dataclasses.replace(candidates.challenger.manifest, settings=told)
+    fewer = dataclasses.replace(candidates, challenger=dataclasses.replace(candidates.challenger, manifest=other))
+    assert fewer.warnings == ["horizons differ: 1 5 20, now 5"]
+    assert fewer.worse == "", "0.90 against 0.97, five sessions ahead"
+    assert fewer.table()["walk-forward"].to_list()[0] == "QLIKE over EWMA's, 5 ahead"
+    lone = dataclasses.replace(other, settings=told.replace("[5]", "[7]").replace("horizon: 5", "horizon: 7"))
+    none = dataclasses.replace(candidates, challenger=dataclasses.replace(candidates.challenger, manifest=lone))
+    assert none.worse == "the two have no horizon in common"
+
+
+def test_a_book_does_not_take_the_place_of_a_scorer(two_versions: Path, trained_book: Path) -> None:
+    scorer = Candidates.of(two_versions, NAME, 2)
+    book = dataclasses.replace(
+        scorer.challenger, manifest=Manifest.load(Tracking(trained_book).resolve("vol_small/1").folder)
+    )
+    mixed = dataclasses.replace(scorer, challenger=book)
+    assert mixed.warnings == ["tasks differ: alpha, now volatility"]
+    assert mixed.worse == "version 1 is of another task: alpha"
+    assert len(mixed.table().columns) == 2
+
+
+def test_the_numbers_that_decide_are_those_that_a_training_records(trained_book: Path, tmp_path: Path) -> None:
+    ref = Tracking(trained_book).resolve("vol_small/1")
+    version = Version(1, Tracking(trained_book).record(ref.run_id), Manifest.load(ref.folder))
+    config = version.manifest.config
+    assert isinstance(config, VolatilityConfig)
+    data = volatility.prepare(config, Store(trained_book / "store"))
+    found = volatility.judge(config, data, volatility.walk(config, data, tmp_path, jobs=1))
+    wanted = {row.metric for row in version.rows(config.forecast.horizons)}
+    assert len(wanted) == 7
+    assert wanted <= volatility.metrics(found).keys()

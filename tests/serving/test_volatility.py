@@ -273,5 +273,5 @@ def test_the_logged_model_is_of_its_task_and_holds_no_pickle(trained_book: Path)
     run = tracking.client.get_run(ref.run_id)
     model = tracking.client.get_logged_model(run.outputs.model_outputs[0].model_id)
     assert model.model_type == "volatility"
-    assert {m.key for m in model.metrics} == {"qlike_ratio", "qlike_ratio/1", "products"}
+    assert {m.key for m in model.metrics} == {"qlike_ratio_1/chosen", "qlike_ratio_5/chosen", "products/judged"}
     assert isinstance(dt.date.fromisoformat(told["dataframe_split"]["data"][0][1]), dt.date)
