@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -40,12 +41,12 @@ class Chain:
     fields: Mapping[str, Float64Array] = field(repr=False)
 
     def __post_init__(self) -> None:
-        shape = len(self.sessions), len(self.contracts)
+        who, shape = f"chain {self.product}", (len(self.sessions), len(self.contracts))
         for name, panel in self.fields.items():
             if panel.shape != shape:
-                raise DataError(f"chain {self.contracts.product}", f"{name} must have the shape {shape}", f"{panel.shape}")
+                raise DataError(who, f"{name} must have the shape {shape}", f"{panel.shape}")
         if (np.diff(self.ends) < 0).any():
-            raise DataError(f"chain {self.contracts.product}", "contracts must stand by maturity", "others")
+            raise DataError(who, "contracts must stand by maturity", "one that matures before the one on its left")
 
     def __getitem__(self, name: str) -> Float64Array:
         """The panel (T, N) of a field, all NaN where the store has no such column."""
@@ -57,10 +58,11 @@ class Chain:
         """The product."""
         return self.contracts.product
 
+    @cached_property
     def traded(self) -> BoolArray:
         """Where a contract has a close and traded, (T, N); a volume that is not known does not speak against it."""
         close, volume = self["close"], self["volume"]
-        return np.asarray((close > 0) & ~(volume <= 0) & self.alive()[:-1])
+        return np.asarray((close > 0) & ~(volume <= 0) & self.alive[:-1])
 
     def sessions_left(self) -> IntArray:
         """Sessions to each last trading day, 0 on it, negative behind it, (T + 1, N) with the coming session."""
@@ -69,8 +71,9 @@ class Chain:
     def ttm(self) -> Float64Array:
         """Calendar days to each last trading day over 365, (T, N); NaN before the listing and behind the last day."""
         days = (self.contracts.last_day[None, :] - self.sessions[:, None]).astype(np.float64)
-        return np.where(self.alive()[:-1], days / DAYS_A_YEAR, np.nan)
+        return np.where(self.alive[:-1], days / DAYS_A_YEAR, np.nan)
 
+    @cached_property
     def alive(self) -> BoolArray:
         """Where a contract is listed and not over, its last trading day included, (T + 1, N)."""
         here = np.arange(len(self.sessions) + 1)[:, None]
@@ -84,11 +87,11 @@ class Chain:
         """
         left = self.sessions_left()
         if self.contracts.kind == "index":
-            return np.asarray(self.alive() & (left >= INDEX_SESSIONS))
+            return np.asarray(self.alive & (left >= INDEX_SESSIONS))
         now = np.append(self.sessions, self.coming).astype("datetime64[M]")[:, None]
         early = self.contracts.last_day.astype("datetime64[M]") < self.contracts.month
         due = np.where(early[None, :], left < COMMODITY_SESSIONS, now >= self.contracts.month[None, :])
-        return np.asarray(self.alive() & ~due & (left >= 1))
+        return np.asarray(self.alive & ~due & (left >= 1))
 
     def choosable(self) -> BoolArray:
         """Where a contract may be the dominant one, (T + 1, N): of index futures the current month and the next."""

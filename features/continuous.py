@@ -99,9 +99,10 @@ def continuous(chain: Chain, holding: Holding, max_gap: int = MAX_GAP) -> Contin
     max_gap  a return over more sessions is none: it is left NaN and noted, as is one whose contract has no close
              before it, or none since the series had its last
     """
-    held, traded = holding.held[:-1], chain.traded()
+    held, traded = holding.held[:-1], chain.traded
     own = _Held(held)
-    price = {name: own.of(np.where(traded, chain[name], np.nan)) for name in ("open", "high", "low", "close")}
+    idle = own.of(traded.astype(np.float64)) != 1.0
+    price = {name: np.where(idle, np.nan, own.of(chain[name])) for name in ("open", "high", "low", "close")}
     prev_close, since = _before(np.where(traded, chain["close"], np.nan), own)
     here = np.arange(len(held))
     # The close before must not be older than the series' own last one, or the same days would count twice.
@@ -133,8 +134,8 @@ def continuous(chain: Chain, holding: Holding, max_gap: int = MAX_GAP) -> Contin
         prev_close,
         _level(whole, price["close"]),
         own.of(chain["settlement"]),
-        _total(np.where(chain.alive()[:-1], chain["open_interest"], np.nan)),
-        _total(np.where(chain.alive()[:-1], chain["volume"], np.nan)),
+        _total(np.where(chain.alive[:-1], chain["open_interest"], np.nan)),
+        _total(np.where(chain.alive[:-1], chain["volume"], np.nan)),
         own.of(chain["volume"]),
         is_roll,
         float(chain.contracts.multiplier[last]) if last >= 0 else np.nan,
@@ -226,9 +227,9 @@ def _before(close: Float64Array, own: _Held) -> tuple[Float64Array, IntArray]:
     t, n = close.shape
     if not n:
         return np.full(t, np.nan), np.full(t, -1, dtype=np.int64)
-    seen = np.maximum.accumulate(np.where(np.isfinite(close), np.arange(t)[:, None], -1), axis=0)
-    before = np.vstack([np.full((1, n), -1), seen[:-1]])
-    at = np.where(own.none, -1, before[own.row, own.column])
+    seen = np.full((t + 1, n), -1)
+    np.maximum.accumulate(np.where(np.isfinite(close), np.arange(t)[:, None], -1), axis=0, out=seen[1:])
+    at = np.where(own.none, -1, seen[own.row, own.column])
     return np.where(at >= 0, close[np.maximum(at, 0), own.column], np.nan), at
 
 
@@ -271,13 +272,12 @@ def _rolls(chain: Chain, holding: Holding) -> pl.DataFrame:
     """A row a roll within the sessions."""
     at = np.flatnonzero(_rolled(holding)[:-1])
     new, old = holding.held[at], np.maximum.accumulate(holding.held)[at - 1]
-    ids, day, traded = chain.contracts.ids, at - 1, chain.traded()
+    ids, day = chain.contracts.ids, at - 1
 
-    def seen(name: str, which: IntArray, only_traded: bool = False) -> Float64Array:
-        panel = np.where(traded, chain[name], np.nan) if only_traded else chain[name]
-        return panel[day, which]
+    def seen(name: str, which: IntArray) -> Float64Array:
+        return chain[name][day, which]
 
-    closes = seen("close", old, True), seen("close", new, True)
+    closes = [np.where(chain.traded[day, which], seen("close", which), np.nan) for which in (old, new)]
     columns = {
         "date": chain.sessions[at].astype("datetime64[D]"),
         "decided": chain.sessions[day].astype("datetime64[D]"),
@@ -312,7 +312,7 @@ def _reference_notes(chain: Chain) -> list[str]:
 
 
 def _rule_notes(chain: Chain, holding: Holding) -> list[str]:
-    active = chain.traded().any(axis=1)
+    active = chain.traded.any(axis=1)
     blind = holding.blind & active
     if not blind.any():
         return []

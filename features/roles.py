@@ -59,7 +59,7 @@ def _far(chain: Chain, fit: BoolArray) -> IntArray:
 
 def _by_month(chain: Chain) -> dict[str, IntArray]:
     """The four names of CFFEX's index futures."""
-    alive, front = chain.alive(), chain.front
+    alive, front = chain.alive, chain.front
     after = front + ONE_MONTH
     quarter = _quarter_after(after)
     months = {"current": front, "next": after, "q1": quarter, "q2": _quarter_after(quarter)}

@@ -64,19 +64,19 @@ def hold(
     if not threshold >= 1:
         raise ConfigError("roll rule", "the threshold must be 1 or more", f"{threshold}")
     days = (before_expiry or {}).get(chain.product, BEFORE_EXPIRY[chain.contracts.kind])
-    interest, traded = chain["open_interest"], chain.traded()
+    interest, traded = chain["open_interest"], chain.traded
     held, reason = _walk(
         interest,
         chain["volume"],
         traded,
         chain.ends,
-        chain.alive(),
+        chain.alive,
         chain.choosable(),
         RULES.index(rule),
         threshold,
         days,
     )
-    blind = ~(np.isfinite(interest) & chain.alive()[:-1]).any(axis=1)
+    blind = ~(np.isfinite(interest) & chain.alive[:-1]).any(axis=1)
     return Holding(held, reason, np.asarray(blind))
 
 

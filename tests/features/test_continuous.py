@@ -31,7 +31,7 @@ class TestEverySeries:
     def test_each_return_is_that_of_the_contract_named(self, product, seed):
         one = random_chain(product, seed=seed)
         series = of(one)
-        close = np.where(one.traded(), one["close"], np.nan)
+        close = np.where(one.traded, one["close"], np.nan)
         for t in np.flatnonzero(np.isfinite(series.ret)):
             c = one.contracts.ids.tolist().index(series.contract[t])
             own = close[t - series.span[t], c]
@@ -78,7 +78,7 @@ class TestEverySeries:
         ids = one.contracts.ids.tolist()
         for t, row in zip(at, series.rolls.to_dicts(), strict=True):
             new, old = (one["close"][t - 1, ids.index(row[name])] for name in ("to", "from"))
-            expected = np.log(new / old) if one.traded()[t - 1, ids.index(row["from"])] else None
+            expected = np.log(new / old) if one.traded[t - 1, ids.index(row["from"])] else None
             assert row["spread"] == (None if expected is None else pytest.approx(expected))
             assert row["decided"] == series.sessions[t - 1].astype(object)
 

@@ -116,7 +116,7 @@ class TestEveryChain:
         one = random_chain(product)
         for at in roles(one, hold(one)).values():
             t = np.flatnonzero(at >= 0)
-            assert one.alive()[t, at[t]].all()
+            assert one.alive[t, at[t]].all()
 
     def test_the_second_behind_the_dominant_matures_later_and_never_comes_back(self, product):
         one = random_chain(product)

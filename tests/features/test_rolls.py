@@ -43,7 +43,7 @@ class TestEveryHolding:
         one = random_chain(product, seed=seed)
         found = hold(one, rule).held
         there = np.flatnonzero(found >= 0)
-        assert one.alive()[there, found[there]].all()
+        assert one.alive[there, found[there]].all()
 
     def test_it_does_not_see_the_future(self, product, rule, seed):
         one = random_chain(product, seed=seed)
@@ -67,7 +67,7 @@ class TestEveryHolding:
         one = random_chain(product, seed=seed)
         found = hold(one, rule)
         for t in np.flatnonzero(np.diff(found.held)) + 1:
-            assert one.traded()[t - 1, found.held[t]]
+            assert one.traded[t - 1, found.held[t]]
 
 
 def test_nothing_is_held_on_the_first_session_and_the_largest_interest_on_the_second():
