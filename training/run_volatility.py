@@ -125,10 +125,12 @@ def _record_settings(
         rows = sum(len(one.returns) for one in data.series.values()) if name.startswith("bars/") else None
         run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
     run.environment()
-    rolls = [one.continuous.rolls for one in data.series.values() if len(one.continuous.rolls)]
-    if rolls:
-        run.frame("rolls.parquet", pl.concat(rolls))
-        run.frame("rolls.csv", pl.concat(rolls))
+    rolls = pl.concat(
+        one.continuous.rolls.select(pl.lit(product).alias("product"), pl.all()) for product, one in data.series.items()
+    )
+    if len(rolls):
+        run.frame("rolls.parquet", rolls)
+        run.frame("rolls.csv", rolls)
 
 
 def _record_products(config: VolatilityConfig, evidence: VolatilityEvidence, book: Book, run: RunLog) -> None:

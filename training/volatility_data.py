@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from features.check import simulation
 from features.continuous import Continuous
 from features.futures import listing, read_continuous
 from features.panel import BoolArray, ConfigError, Float64Array, IntArray, SessionArray
@@ -48,12 +49,14 @@ class VolatilityData:
     """The series of a config by product.
 
     empty  product -> why it has no return at all
+    notes  what a reader of any number must know of the data first
     """
 
     series: Mapping[str, Series]
     empty: Mapping[str, str]
     calendar: Calendar = field(repr=False)
     last: np.datetime64
+    notes: tuple[str, ...] = ()
 
 
 def plan_of(config: VolatilityConfig) -> Plan:
@@ -103,7 +106,8 @@ def gather(
             )
         else:
             empty[product] = "no return: no contract traded on two sessions"
-    return VolatilityData(series, empty, calendar, last)
+    origin = simulation(store)
+    return VolatilityData(series, empty, calendar, last, (f"the market is {origin}",) if origin else ())
 
 
 def series_of(found: Continuous, calendar: Calendar) -> Series:

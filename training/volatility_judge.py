@@ -11,10 +11,13 @@ import numpy as np
 from features.panel import BoolArray, Float64Array
 from features.product_names import product_name
 from models.volatility.base import FittedVolatility, Returns
+from models.volatility.errors import scores, standard_errors
+from models.volatility.garch import FittedGarch
+from models.volatility.walk import Refit as Fit
 from models.volatility.walk import Track, fit_window
-from training.evaluate.residual_tests import residual_tests
-from training.evaluate.var_tests import VarBacktest, backtest
-from training.evaluate.volatility import Standing, leaderboard, qlike
+from training.evaluate.residual_tests import Stability, nyblom, residual_tests
+from training.evaluate.var_tests import Law, backtest
+from training.evaluate.volatility import leaderboard, qlike
 from training.evaluate.volatility_evidence import (
     CHOSEN,
     COMBINED,
@@ -26,13 +29,13 @@ from training.evaluate.volatility_evidence import (
     ResidualCheck,
     Score,
 )
+from training.evaluate.volatility_rows import backtest_of, residuals_of, scores_of
 from training.volatility_config import VolatilityConfig
 from training.volatility_data import Series, plan_of
 from training.volatility_served import ServedForecasts
 from training.walked import Walked
 
 _SHOCKS = np.linspace(-4.0, 4.0, 41)
-_REARRANGED = 999
 
 
 def judge_product(config: VolatilityConfig, walked: Walked, series: Series, served: ServedForecasts) -> ProductEvidence:
@@ -61,11 +64,11 @@ def judge_product(config: VolatilityConfig, walked: Walked, series: Series, serv
         scores={h: _scores(config, served, both, k, holdout) for k, h in enumerate(horizons)},
         chosen=served.choice,
         holdout=holdout,
-        backtests=_backtests(config, walked, series, var, es),
+        backtests=_backtests(config, walked, series, served, (var, es)),
         var=var,
         es=es,
         news=news,
-        estimates=_estimates(walked, series),
+        estimates=_estimates(config, walked, series),
         refits=tuple(
             Refit(walked.sessions[fit.origin].astype(object), name, fit.status)
             for name, track in walked.tracks.items()
@@ -116,29 +119,11 @@ def _scores(
     )  # fmt: skip
     made = np.column_stack([variance[:, served.base], *(one[:, k] for one in both.values())])
     others = leaderboard(made, proxy, horizon, (base, *both), base=base, size=told.size, reps=100, seed=config.seed)
-    rows = [(row, True) for row in board.rows] + [(row, False) for row in others.rows if row.model != base]
-    sealed = _ratios({**dict(zip(served.models, variance.T, strict=True)), **{n: o[:, k] for n, o in both.items()}},
-                     proxy, base, holdout)  # fmt: skip
-    scores = [_score(row, takes_part, sealed[row.model]) for row, takes_part in rows]
-    return tuple(sorted(scores, key=lambda one: (math.isnan(one.ratio), one.ratio)))
-
-
-def _score(row: Standing, takes_part: bool, holdout: float) -> Score:
-    return Score(
-        model=row.model,
-        n=row.n,
-        qlike=row.loss,
-        ratio=row.ratio,
-        mse_ratio=row.mse_ratio,
-        dm_t=math.nan if row.against is None else row.against.statistic,
-        dm_p=math.nan if row.against is None else row.against.fixed_b,
-        in_set=(None if math.isnan(row.set_p) else row.included) if takes_part else None,
-        mz_a=row.line.intercept,
-        mz_b=row.line.slope,
-        mz_p=row.line.unbiased.p,
-        better=row.better,
-        holdout=holdout,
-    )
+    rows = [*scores_of(board), *(replace(row, in_set=None) for row in scores_of(others) if row.model != base)]
+    forecasts = dict(zip(served.models, variance.T, strict=True)) | {name: one[:, k] for name, one in both.items()}
+    sealed = _ratios(forecasts, proxy, base, holdout)
+    found = (replace(row, holdout=sealed[row.model]) for row in rows)
+    return tuple(sorted(found, key=lambda one: (math.isnan(one.ratio), one.ratio)))
 
 
 def _ratios(forecasts: Mapping[str, Float64Array], proxy: Float64Array, base: str, rows: BoolArray) -> dict[str, float]:
@@ -152,43 +137,27 @@ def _ratios(forecasts: Mapping[str, Float64Array], proxy: Float64Array, base: st
 
 
 def _backtests(
-    config: VolatilityConfig, walked: Walked, series: Series, var: Float64Array, es: Float64Array
+    config: VolatilityConfig,
+    walked: Walked,
+    series: Series,
+    served: ServedForecasts,
+    tails: tuple[Float64Array, Float64Array],
 ) -> tuple[Backtest, ...]:
-    """Of what was served with exact p-values, and of each model by the limit laws."""
+    """Of what was served, and of each model; the law of the innovations is the last fit's."""
     after = np.append(series.returns.value[walked.first + 1 :], np.nan)
-    out = []
-    for k, level in enumerate(config.forecast.levels):
-        found = backtest(after, var[:, k], es[:, k], level, reps=_REARRANGED, seed=config.seed)
-        out.append(_row("served", found))
-        for name, track in walked.tracks.items():
-            out.append(_row(name, _of_model(after, track, k, level, config.seed)))
-    return tuple(out)
-
-
-def _of_model(after: Float64Array, track: Track, k: int, level: float, seed: int) -> VarBacktest:
-    fitted = track.fits[-1].fitted if track.fits else None
-    law = None if fitted is None else lambda share: fitted.quantile(share.tolist())
-    return backtest(after, track.var[:, k], track.es[:, k], level, law=law, reps=0, seed=seed)
-
-
-def _row(name: str, found: VarBacktest) -> Backtest:
-    return Backtest(
-        model=name,
-        level=found.level,
-        n=found.n,
-        breaches=found.breaches,
-        expected=found.expected,
-        kupiec_p=_p(found.coverage.exact, found.coverage.p),
-        christoffersen_p=_p(found.independence.exact, found.independence.p),
-        dq_p=_p(found.dynamic.exact, found.dynamic.p),
-        z2=found.z2,
-        z2_critical=found.z2_critical,
-        verdict=found.verdict,
+    tracks = list(walked.tracks.items())
+    used = tracks[int(served.used[-1, 0])][1]
+    rows = [("served", *tails, used), *((name, track.var, track.es, track) for name, track in tracks)]
+    return tuple(
+        backtest_of(name, backtest(after, var[:, k], es[:, k], level, law=_law(track), seed=config.seed))
+        for k, level in enumerate(config.forecast.levels)
+        for name, var, es, track in rows
     )
 
 
-def _p(exact: float, limit: float) -> float:
-    return limit if math.isnan(exact) else exact
+def _law(track: Track) -> Law | None:
+    fitted = track.fits[-1].fitted
+    return None if fitted is None else lambda share: fitted.quantile(share.tolist())
 
 
 def news_impact(config: VolatilityConfig, walked: Walked, series: Series) -> tuple[NewsImpact | None, dict[str, str]]:
@@ -219,14 +188,16 @@ def _impact(fitted: FittedVolatility, window: Returns) -> Float64Array:
     return out
 
 
-def _estimates(walked: Walked, series: Series) -> tuple[Estimate, ...]:
+def _estimates(config: VolatilityConfig, walked: Walked, series: Series) -> tuple[Estimate, ...]:
     out = []
     for name, track in walked.tracks.items():
         fit = track.fits[-1]
         if fit.fitted is None:
             continue
         one = fit.fitted
-        errors: dict[str, float] = {}
+        errors: Mapping[str, float] = {}
+        if isinstance(one, FittedGarch):
+            errors = standard_errors(one, fit_window(series.returns, plan_of(config), fit.origin)[0])
         out.append(
             Estimate(
                 model=name,
@@ -243,7 +214,8 @@ def _estimates(walked: Walked, series: Series) -> tuple[Estimate, ...]:
 
 
 def _residuals(config: VolatilityConfig, walked: Walked, series: Series) -> tuple[ResidualCheck, ...]:
-    """Tests of the standardised forecast errors: each return by the mean and variance forecast the session before."""
+    """Tests of the standardised forecast errors, each return by the mean and variance forecast the session before;
+    and whether the estimates of the last fit hold over its window."""
     out = []
     if config.forecast.horizons[0] != 1:
         return ()
@@ -253,17 +225,15 @@ def _residuals(config: VolatilityConfig, walked: Walked, series: Series) -> tupl
             z = (after - track.mean[:-1, 0]) / np.sqrt(track.variance[:-1, 0])
         last = track.fits[-1].fitted
         found = residual_tests(z, cdf=None if last is None else _distribution(last))
-        out.append(
-            ResidualCheck(
-                model=name,
-                n=found.level.n,
-                ljung_box_p=found.level.p,
-                ljung_box_squares_p=found.square.p,
-                sign_bias_p=found.sign.joint.p,
-                uniform_p=math.nan if found.uniform is None else found.uniform.p,
-            )
-        )
+        out.append(residuals_of(name, found, _stability(config, series, track.fits[-1])))
     return tuple(out)
+
+
+def _stability(config: VolatilityConfig, series: Series, fit: Fit) -> Stability | None:
+    """Nyblom's tests of a GARCH-type fit; None for another, which has no scores."""
+    if not isinstance(fit.fitted, FittedGarch):
+        return None
+    return nyblom(scores(fit.fitted, fit_window(series.returns, plan_of(config), fit.origin)[0]))
 
 
 def _distribution(fitted: FittedVolatility) -> Callable[[Float64Array], Float64Array]:

@@ -183,8 +183,8 @@ def _with_position(
 
 
 def _warnings(data: VolatilityData) -> list[str]:
-    """What a reader must see first: series whose jumps at rolls are inside."""
+    """What a reader must see first: that the market is made up, series whose jumps at rolls are inside."""
     spliced = [name for name, one in data.series.items() if any("roll jumps" in note for note in one.notes)]
     if not spliced:
-        return []
-    return [f"series spliced by their vendor, with the jumps of their rolls inside: {', '.join(spliced)}"]
+        return list(data.notes)
+    return [*data.notes, f"series spliced by their vendor, with the jumps of their rolls inside: {', '.join(spliced)}"]
