@@ -20,7 +20,7 @@ _LN_2PI: Final = math.log(2 * math.pi)
 
 
 @inner
-def digamma(x: float) -> float:  # pragma: no cover - compiled
+def digamma(x: float) -> float:
     """Derivative of ln Γ at a positive number: its series at 10 and beyond, carried down."""
     down = 0.0
     while x < 10:
@@ -32,16 +32,14 @@ def digamma(x: float) -> float:  # pragma: no cover - compiled
 
 
 @inner
-def log_scale(nu: float) -> tuple[float, float]:  # pragma: no cover - compiled
+def log_scale(nu: float) -> tuple[float, float]:
     """Log density of a t of unit variance at 0, and its derivative by nu."""
     value = math.lgamma(0.5 * (nu + 1)) - math.lgamma(0.5 * nu) - 0.5 * math.log(math.pi * (nu - 2))
     return value, 0.5 * (digamma(0.5 * (nu + 1)) - digamma(0.5 * nu) - 1 / (nu - 2))
 
 
 @inner
-def normal_slopes(
-    e: Float64Array, h: Float64Array, slope: Float64Array, by_residual: Float64Array
-) -> float:  # pragma: no cover - compiled
+def normal_slopes(e: Float64Array, h: Float64Array, slope: Float64Array, by_residual: Float64Array) -> float:
     """Log-likelihood; fills what it changes with each h and each e."""
     logs, squares, product = 0.0, 0.0, 1.0
     for t in range(len(e)):
@@ -67,7 +65,7 @@ def t_slopes(
     slope: Float64Array,
     by_residual: Float64Array,
     by_shape: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """The same of a t, and by nu."""
     logs, tails, product, tail = 0.0, 0.0, 1.0, 1.0
     excess, power, weighted = nu - 2, nu + 1, 0.0
@@ -102,7 +100,7 @@ def skewt_slopes(
     slope: Float64Array,
     by_residual: Float64Array,
     by_shape: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """The same of Hansen's law, by nu and by the skew."""
     level, by_level = log_scale(nu)
     a_by_skew = 4 * math.exp(level) * (nu - 2) / (nu - 1)

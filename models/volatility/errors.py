@@ -80,7 +80,7 @@ def _turn(fitted: FittedGarch, spread: float) -> Float64Array:
 
 
 def hessian(fitted: FittedGarch, returns: Returns) -> Float64Array:
-    """Second derivatives (k, k) of the log-likelihood by the natural parameters: its gradient, centrally differenced."""
+    """Second derivatives (k, k) of the log-likelihood by the natural parameters, by differences of its gradient."""
     theta, rows = np.array(fitted.theta), _rows(fitted, returns)
     codes, corner = fitted.spec.shape.codes, _corner(fitted, returns)
     second = np.empty((len(theta), len(theta)))

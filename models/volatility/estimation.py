@@ -13,7 +13,7 @@ from models.base import FitError
 from models.volatility.base import Returns
 from models.volatility.innovations import SHAPES
 from models.volatility.likelihood import LAWS, SAMPLE, to_natural, to_search
-from models.volatility.means import LAGS, MEAN_PARAMETERS, Mean, MeanKind, design, fit_arma
+from models.volatility.means import LAGS, MEAN_PARAMETERS, Mean, MeanKind, design
 from models.volatility.recursions import CODES, VARIANCE_PARAMETERS
 from models.volatility.search import FOUND, best_start, search
 
@@ -124,7 +124,7 @@ def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean
     # Twice the rounding of the largest return: what a constant series leaves.
     if spread <= 4 * np.finfo(float).eps * float(np.max(np.abs(value))):
         raise FitError("garch", "the returns must vary", "they do not vary")
-    mean = fit_arma(value) if shape.mean == "arma" else None
+    mean = _arma(value) if shape.mean == "arma" else None
     y = value if mean is None else mean.residuals(value)
     lags = LAGS[shape.mean]
     columns = design(shape.mean, y / spread)
@@ -137,6 +137,12 @@ def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean
     lagged = lag(shape, returns, [float(np.mean(x)) for x in pushes]) / units
     presample = SAMPLE if sample else backcast(y - columns @ first)
     return Problem(shape, y, columns, lagged, presample, spread, units, varies, first), mean
+
+
+def _arma(value: Float64Array) -> Mean:
+    from models.volatility.arma import fit_arma  # statsmodels takes half a second, which other means are spared
+
+    return fit_arma(value)
 
 
 def lag(shape: Shape, returns: Returns, before: list[float]) -> Float64Array:

@@ -41,7 +41,7 @@ SAMPLE: Final = -1.0  # a presample variance of the mean squared residual at the
 
 
 @inner
-def widths(kind: int, law: int, means: int, regressors: int) -> tuple[int, int, int]:  # pragma: no cover - compiled
+def widths(kind: int, law: int, means: int, regressors: int) -> tuple[int, int, int]:
     """Where the variance parameters begin, where the regressors', where the innovations'."""
     variance = 3 if kind == GARCH else 5 if kind == APARCH else 4
     return means, means + variance, means + variance + regressors
@@ -100,9 +100,7 @@ def to_search(kind: int, law: int, means: int, regressors: int, theta: Float64Ar
 
 
 @inner
-def pull_back(
-    kind: int, law: int, means: int, regressors: int, x: Float64Array, g: Float64Array
-) -> None:  # pragma: no cover - compiled
+def pull_back(kind: int, law: int, means: int, regressors: int, x: Float64Array, g: Float64Array) -> None:
     """Turn a gradient by natural parameters into one by the search's, in place."""
     start, pushes, shape = widths(kind, law, means, regressors)
     v, g_v = x[start:pushes], g[start:pushes]
@@ -137,7 +135,7 @@ def pull_back(
 @inner
 def recur(
     kind: int, v: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
-) -> None:  # pragma: no cover - compiled
+) -> None:
     """The variance path of any kind."""
     if kind == GARCH:
         garch_path(np.array([v[0], v[1], 0.0, v[2]]), e, push, presample, h)

@@ -5,8 +5,6 @@ A mean is y_t = const + Σ ar_i y_{t-i} + e_t + Σ ma_j e_{t-j}; those of the li
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,7 +12,6 @@ import numpy as np
 from scipy.signal import lfilter, lfiltic
 
 from features.panel import Float64Array, IntArray
-from models.base import FitError
 
 MeanKind = Literal["zero", "constant", "ar1", "ar2", "arma"]
 LAGS: Final = {"zero": 0, "constant": 0, "ar1": 1, "ar2": 2, "arma": 0}  # rows that the likelihood gives up
@@ -25,7 +22,6 @@ MEAN_PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "ar2": ("mu", "ar1", "ar2"),
     "arma": (),
 }
-_HIGHEST: Final = 2  # order of an ARMA
 
 
 @dataclass(frozen=True)
@@ -92,35 +88,3 @@ def design(kind: MeanKind, value: Float64Array) -> Float64Array:
     n = len(value) - lags
     columns = [np.ones(n), *(value[lags - i : len(value) - i] for i in range(1, lags + 1))]
     return np.column_stack(columns) if names else np.empty((n, 0))
-
-
-def fit_arma(value: Float64Array) -> Mean:
-    """The ARMA with a constant of orders up to 2 whose BIC is least, by maximum likelihood (statsmodels' SARIMAX).
-
-    Errors  FitError where no order can be estimated
-    """
-    from statsmodels.tsa.statespace.sarimax import SARIMAX  # takes a second, which other means are spared
-
-    spread = float(np.std(value))
-    best: tuple[float, Mean] | None = None
-    for p in range(_HIGHEST + 1):
-        for q in range(_HIGHEST + 1):
-            with warnings.catch_warnings():
-                # An order that does not converge, or starts at a root, loses to the others by its likelihood.
-                warnings.simplefilter("ignore")
-                model = SARIMAX(value / spread, order=(p, 0, q), trend="c")
-                try:
-                    found = model.fit(disp=0, method="lbfgs", maxiter=100)
-                except np.linalg.LinAlgError:
-                    continue
-            told = np.asarray(found.params, dtype=np.float64)
-            mean = Mean(float(told[0] * spread), _floats(told[1 : 1 + p]), _floats(told[1 + p : 1 + p + q]))
-            if np.isfinite(found.bic) and mean.stationary and (best is None or found.bic < best[0]):
-                best = float(found.bic), mean
-    if best is None:
-        raise FitError("arma", "some order up to (2, 2) must be estimable", "none that is stationary")
-    return best[1]
-
-
-def _floats(values: Sequence[float] | Float64Array) -> tuple[float, ...]:
-    return tuple(float(one) for one in values)

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from features.operators.compiled import inner
+from features.operators.compiled import compiled, inner
 from features.panel import Float64Array
 
 GARCH, GJR, EGARCH, APARCH, FIGARCH = range(5)
@@ -36,9 +36,7 @@ _LOG_LIMIT: Final = 700.0  # beyond it exp overflows
 
 
 @inner
-def garch_path(
-    theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array
-) -> None:  # pragma: no cover - compiled
+def garch_path(theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array) -> None:
     """GJR, and GARCH where gamma is 0; theta = omega, alpha, gamma, beta."""
     omega, alpha, gamma, beta = theta[0], theta[1], theta[2], theta[3]
     h[0] = omega + (alpha + 0.5 * gamma + beta) * presample + push[0]
@@ -56,7 +54,7 @@ def garch_adjoint(
     slope: Float64Array,
     by_residual: Float64Array,
     gradient: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """The gradient is by omega, alpha, gamma, beta."""
     alpha, gamma, beta = theta[1], theta[2], theta[3]
     by_omega, by_alpha, by_gamma, by_beta, total = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -85,7 +83,7 @@ def garch_adjoint(
 @inner
 def egarch_path(
     theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
-) -> None:  # pragma: no cover - compiled
+) -> None:
     """theta = omega, alpha, gamma, beta of ln h; no shock before the first residual."""
     omega, alpha, gamma, beta = theta[0], theta[1], theta[2], theta[3]
     log = omega + beta * np.log(presample) + push[0]
@@ -108,7 +106,7 @@ def egarch_adjoint(
     slope: Float64Array,
     by_residual: Float64Array,
     gradient: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """The gradient is by omega, alpha, gamma, beta."""
     alpha, gamma, beta = theta[1], theta[2], theta[3]
     by_omega, by_alpha, by_gamma, by_beta, total = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -133,7 +131,7 @@ def egarch_adjoint(
 @inner
 def aparch_path(
     theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
-) -> None:  # pragma: no cover - compiled
+) -> None:
     """theta = omega, alpha, gamma, beta, delta of the power h^(delta/2)."""
     omega, alpha, gamma, beta, delta = theta[0], theta[1], theta[2], theta[3], theta[4]
     power = omega + (alpha + beta) * presample ** (0.5 * delta) + push[0]
@@ -154,7 +152,7 @@ def aparch_adjoint(
     slope: Float64Array,
     by_residual: Float64Array,
     gradient: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """The gradient is by omega, alpha, gamma, beta, delta."""
     alpha, gamma, beta, delta = theta[1], theta[2], theta[3], theta[4]
     by_omega, by_alpha, by_gamma, by_beta, by_delta, total = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -183,8 +181,8 @@ def aparch_adjoint(
     return total * (alpha + beta) * 0.5 * delta * first / presample
 
 
-@inner
-def figarch_weights(theta: Float64Array, lags: int) -> Float64Array:  # pragma: no cover - compiled
+@compiled
+def figarch_weights(theta: Float64Array, lags: int) -> Float64Array:
     """What e² of each lag weighs, (lags,); theta = omega, phi, d, beta."""
     phi, d, beta = theta[1], theta[2], theta[3]
     weight = np.empty(lags)
@@ -198,9 +196,7 @@ def figarch_weights(theta: Float64Array, lags: int) -> Float64Array:  # pragma: 
 
 
 @inner
-def figarch_path(
-    theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array
-) -> None:  # pragma: no cover - compiled
+def figarch_path(theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array) -> None:
     """theta = omega, phi, d, beta; squares before the first one are the presample variance."""
     weight = figarch_weights(theta, TRUNCATION)
     level = theta[0] / (1 - theta[3])
@@ -224,7 +220,7 @@ def figarch_adjoint(
     slope: Float64Array,
     by_residual: Float64Array,
     gradient: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """The gradient is by omega, phi, d, beta."""
     phi, d, beta = theta[1], theta[2], theta[3]
     n = len(e)

@@ -32,7 +32,7 @@ def loss(
     presample: float,
     corner: float,
     gradient: Float64Array,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """Mean negative log-likelihood at a point of the search, and its gradient there; inf where it has no value."""
     means, regressors = design.shape[1], lagged.shape[1]
     theta = to_natural(kind, law, means, regressors, x)
@@ -59,7 +59,7 @@ def curvature(
     presample: float,
     corner: float,
     gradient: Float64Array,
-) -> Float64Array:  # pragma: no cover - compiled
+) -> Float64Array:
     """Second derivatives (k, k) at a point whose gradient is known, by steps into the bounds."""
     k = len(x)
     second, there, shifted = np.empty((k, k)), np.empty(k), x.copy()
@@ -78,9 +78,7 @@ def curvature(
 
 
 @inner
-def free_step(
-    second: Float64Array, gradient: Float64Array, free: BoolArray
-) -> tuple[Float64Array, bool]:  # pragma: no cover - compiled
+def free_step(second: Float64Array, gradient: Float64Array, free: BoolArray) -> tuple[Float64Array, bool]:
     """Newton step in the free coordinates, and whether the curvature there is positive; negative ones are turned."""
     k = len(gradient)
     step, index, count = np.zeros(k), np.empty(k, dtype=np.int64), 0
@@ -114,9 +112,7 @@ def free_step(
 
 
 @inner
-def free_of_bounds(
-    x: Float64Array, low: Float64Array, high: Float64Array, gradient: Float64Array
-) -> BoolArray:  # pragma: no cover - compiled
+def free_of_bounds(x: Float64Array, low: Float64Array, high: Float64Array, gradient: Float64Array) -> BoolArray:
     """Coordinates that no bound holds; one whose bounds meet is always held."""
     free = np.ones(len(x), dtype=np.bool_)
     for j in range(len(x)):
@@ -127,16 +123,14 @@ def free_of_bounds(
 
 
 @inner
-def into_bounds(
-    x: Float64Array, low: Float64Array, high: Float64Array, out: Float64Array
-) -> None:  # pragma: no cover - compiled
+def into_bounds(x: Float64Array, low: Float64Array, high: Float64Array, out: Float64Array) -> None:
     """The nearest point within the bounds."""
     for j in range(len(x)):
         out[j] = min(max(x[j], low[j]), high[j])
 
 
 @inner
-def bend(second: Float64Array, moved: Float64Array, turned: Float64Array) -> bool:  # pragma: no cover - compiled
+def bend(second: Float64Array, moved: Float64Array, turned: Float64Array) -> bool:
     """BFGS in place, damped where the gradient turned too little; False where the curvature is not positive."""
     k = len(moved)
     image, to = np.zeros(k), turned.copy()

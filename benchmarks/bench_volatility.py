@@ -1,0 +1,225 @@
+"""How long daily volatility forecasts of futures take daybar against a plain loop over arch, and whether they agree.
+
+Both walk the same returns: a fit on the last 1,000 (at least 500) every 20 sessions, from the estimates of the fit
+before, and daily filtered forecasts at 1, 5 and 20 sessions in between. arch is used as a careful user would: returns
+in percent, `last_obs`, `starting_values`. daybar's fits that fail are made again by its chain of failure, and counted.
+The forecasts of every session at which neither reports a failure are compared; where they differ, the log-likelihood
+of the two estimates says which of them is nearer the top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from arch import arch_model
+
+from features.panel import BoolArray, Float64Array
+from models.base import FitError
+from models.volatility.base import Returns
+from models.volatility.garch import FittedGarch, Garch
+from models.volatility.walk import Plan, fit_window, walk
+
+SERIES = Path(__file__).resolve().parents[2] / "shared" / "data" / "continuous" / "main_ohlcv_53_products.parquet"
+PLAN = Plan(window=1000, min_window=500, refit=20, winsor=None, horizons=(1, 5, 20), levels=(0.99,))
+SPECS = {"garch-normal": Garch("garch", innovation="normal"), "gjr-t": Garch("gjr", innovation="t")}
+AGREE = 1e-4
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Variances (n, H) of one series; which stand on a sound fit; each fit's log-likelihood; seconds."""
+
+    variance: Float64Array = field(repr=False)
+    sound: BoolArray = field(repr=False)
+    loglik: Float64Array = field(repr=False)  # by session, of the fit that it stands on
+    fits: int
+    failed: int
+    seconds: float
+
+
+def returns_of(path: Path) -> dict[str, Float64Array]:
+    """Close-to-close log returns of every series that is long enough; roll jumps are inside."""
+    bars = pl.read_parquet(path, columns=["order_book_id", "date", "close"]).sort("order_book_id", "date")
+    found = {}
+    for (name,), group in bars.group_by(["order_book_id"], maintain_order=True):
+        close = group["close"].drop_nulls().to_numpy()
+        close = close[close > 0]
+        if len(close) > PLAN.min_window:
+            found[str(name)] = np.diff(np.log(close))
+    return found
+
+
+def by_daybar(spec: Garch, value: Float64Array) -> Walked:
+    """One series by daybar's own walk."""
+    started = time.perf_counter()
+    track = walk(spec, Returns(value), PLAN)
+    seconds = time.perf_counter() - started
+    sound, loglik, failed = np.ones(len(track), dtype=np.bool_), np.full(len(track), np.nan), 0
+    for fit in track.fits:
+        rows = slice(fit.origin - track.first, fit.origin - track.first + PLAN.refit)
+        own = isinstance(fit.fitted, FittedGarch) and fit.fitted.spec == spec
+        sound[rows] = own
+        failed += fit.status != "ok"
+        loglik[rows] = fit.fitted.loglik if own else np.nan
+    return Walked(track.variance, sound, loglik, len(track.fits), failed, seconds)
+
+
+def by_arch(spec: Garch, value: Float64Array, tolerance: float | None) -> Walked:
+    """The same by a loop over arch."""
+    started, percent = time.perf_counter(), 100 * value
+    first = PLAN.min_window - 1
+    n = max(0, len(value) - first)
+    variance, sound, loglik = np.full((n, 3), np.nan), np.zeros(n, dtype=np.bool_), np.full(n, np.nan)
+    before, fits, failed = None, 0, 0
+    for origin in range(first, len(value), PLAN.refit):
+        low, stop = max(0, origin + 1 - PLAN.window), min(origin + PLAN.refit, len(value))
+        model = arch_model(
+            percent[low:stop],
+            mean="Constant",
+            vol="GARCH",
+            p=1,
+            o=1 if spec.variance == "gjr" else 0,
+            q=1,
+            dist=spec.innovation,
+            rescale=False,
+        )
+        seen = origin + 1 - low
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = model.fit(last_obs=seen, starting_values=before, disp="off", show_warning=False, tol=tolerance)
+            told = found.forecast(horizon=20, start=seen - 1, reindex=False).variance.to_numpy()
+        rows = slice(origin - first, stop - first)
+        variance[rows] = np.cumsum(told, axis=1)[:, [0, 4, 19]] / 1e4
+        sound[rows] = found.convergence_flag == 0
+        loglik[rows] = found.loglikelihood + seen * np.log(100)
+        before = found.params.to_numpy()
+        fits, failed = fits + 1, failed + (found.convergence_flag != 0)
+    return Walked(variance, sound, loglik, fits, failed, time.perf_counter() - started)
+
+
+def cold(spec: Garch, value: Float64Array) -> Float64Array:
+    """Log-likelihood by session of daybar's fits from a cold start: whether warm ones miss a higher top."""
+    first = PLAN.min_window - 1
+    out = np.full(len(value) - first, np.nan)
+    for origin in range(first, len(value), PLAN.refit):
+        try:
+            found = spec.fit(fit_window(Returns(value), PLAN, origin)[0])
+        except FitError:
+            continue
+        out[origin - first : origin - first + PLAN.refit] = found.loglik if found.converged else np.nan
+    return out
+
+
+def _pairs(values: list[Float64Array], names: list[str]) -> list[tuple[str, Float64Array]]:
+    return [(name, value) for name in names for value in values]
+
+
+def all_by_daybar(values: list[Float64Array], name: str, processes: int) -> tuple[list[Walked], float]:
+    """Every series in so many processes, which stand and have their kernels before the clock starts."""
+    if processes == 1:
+        by_daybar(SPECS[name], values[0][:700])
+        started = time.perf_counter()
+        return [by_daybar(SPECS[name], value) for value in values], time.perf_counter() - started
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(by_daybar, [SPECS[name]] * processes, [values[0][:700]] * processes))
+        started = time.perf_counter()
+        # The longest first, so that none is left to one process at the end.
+        order = sorted(range(len(values)), key=lambda i: -len(values[i]))
+        found = dict(
+            zip(order, pool.map(by_daybar, [SPECS[name]] * len(order), [values[i] for i in order]), strict=True)
+        )
+        return [found[i] for i in range(len(values))], time.perf_counter() - started
+
+
+def all_by_arch(values: list[Float64Array], name: str, tolerance: float | None, processes: int) -> list[Walked]:
+    """Every series by arch; its own seconds are added up, whatever the processes."""
+    told = ([SPECS[name]] * len(values), values, [tolerance] * len(values))
+    if processes == 1:
+        return list(map(by_arch, *told))
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(by_arch, *told))
+
+
+def compare(ours: list[Walked], theirs: list[Walked]) -> str:
+    """How many forecasts agree, and what of the others."""
+    differ = np.concatenate(
+        [np.max(np.abs(a.variance / b.variance - 1), axis=1) for a, b in zip(ours, theirs, strict=True)]
+    )
+    gain = np.concatenate([a.loglik - b.loglik for a, b in zip(ours, theirs, strict=True)])
+    both = np.concatenate([a.sound & b.sound for a, b in zip(ours, theirs, strict=True)])
+    far = both & (differ > AGREE)
+    lines = [
+        f"  sessions where both converge: {np.count_nonzero(both):,} of {len(both):,}",
+        f"  equal within {AGREE:g} at 1, 5 and 20 sessions: {np.count_nonzero(both & ~far):,}, "
+        f"{100 * np.count_nonzero(both & ~far) / max(1, np.count_nonzero(both)):.2f} %; median {np.median(differ[both]):.1e}",
+    ]
+    if far.any():
+        tops = f"daybar's log-likelihood higher by 1e-8 or more in {np.count_nonzero(gain[far] > 1e-8):,}"
+        lines.append(
+            f"  of the {np.count_nonzero(far):,} others: {tops}, lower in {np.count_nonzero(gain[far] < -1e-8):,}"
+        )
+        lines.append(f"  differences there: median {np.median(differ[far]):.1e}, largest {np.max(differ[far]):.1e}")
+    lines.append(
+        f"  daybar's log-likelihood less arch's: least {np.nanmin(gain[both]):.1e}, largest {np.nanmax(gain[both]):.1e}"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--path", type=Path, default=SERIES, help="Parquet of continuous series")
+    asked.add_argument("--sample", type=int, default=6, help="series, evenly among those by name; 0: all")
+    asked.add_argument("--processes", type=int, default=2, help="daybar's")
+    asked.add_argument("--arch-processes", type=int, default=1, help="arch's; its seconds are added up")
+    asked.add_argument("--tight", action="store_true", help="compare with arch at a tolerance of 1e-11, too")
+    asked.add_argument("--cold", action="store_true", help="compare warm starts with cold ones, too")
+    told = asked.parse_args()
+    if not told.path.is_file():
+        print(f"no series at {told.path}")
+        return
+    found = returns_of(told.path)
+    names = list(found)
+    chosen = names if told.sample == 0 else names[:: max(1, len(names) // told.sample)][: told.sample]
+    values = [found[name] for name in chosen]
+    forecasts = sum(len(value) - PLAN.min_window + 1 for value in values)
+    print(
+        f"{len(values)} of {len(names)} series of more than {PLAN.min_window} returns; {forecasts:,} sessions to forecast"
+    )
+    print(f"cores: {os.cpu_count()}")
+    for name, spec in SPECS.items():
+        one, alone = all_by_daybar(values, name, 1)
+        ours, seconds = all_by_daybar(values, name, told.processes) if told.processes > 1 else (one, alone)
+        theirs = all_by_arch(values, name, None, told.arch_processes)
+        loop = sum(walked.seconds for walked in theirs)
+        fits = sum(walked.fits for walked in ours)
+        failed = sum(walked.failed for walked in ours)
+        print(f"\n{name}: {fits:,} fits")
+        print(f"  daybar, one process       {alone:8.2f} s  {1e3 * alone / fits:7.3f} ms a fit, its forecasts included")
+        print(f"  daybar, {told.processes} processes       {seconds:8.2f} s  {1e3 * seconds / fits:7.3f} ms")
+        print(f"  a loop over arch          {loop:8.2f} s  {1e3 * loop / fits:7.3f} ms")
+        print(f"  arch / daybar: {loop / alone:.1f} with one process, {loop / seconds:.1f} with {told.processes}")
+        print(f"  fits that needed daybar's chain of failure: {failed} of {fits}, {100 * failed / fits:.2f} %")
+        print(f"  fits that arch reports as failed: {sum(walked.failed for walked in theirs)}")
+        print(compare(ours, theirs))
+        if told.tight:
+            print("  against arch at a tolerance of 1e-11:")
+            print(compare(ours, all_by_arch(values, name, 1e-11, told.arch_processes)))
+        if told.cold:
+            gap = np.concatenate([cold(spec, v) - w.loglik for v, w in zip(values, ours, strict=True)])
+            print(
+                f"  warm starts that miss a top: {np.nanmean(gap > 1e-6):.4f} of sessions, by {np.nanmax(gap):.2g} at most"
+            )
+
+
+if __name__ == "__main__":
+    main()
