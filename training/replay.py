@@ -15,7 +15,7 @@ from pathlib import Path
 
 from features.panel import DataError
 from features.store import Store
-from training.alpha_config import AlphaConfig
+from training.config import of_dump
 from training.page import HEADLINE
 from training.run import Trained, train
 from training.tracking import Tracking
@@ -47,7 +47,7 @@ def replay(
     if "data_version" not in record.tags:
         raise DataError(f"run {run_id}", "it must have recorded its data versions", f"none, a run of {record.name}")
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=home) as scratch:
-        config = AlphaConfig.of_dump(tracking.read_text(run_id, "config.yaml"))
+        config = of_dump(tracking.read_text(run_id, "config.yaml"))
         versions = json.loads(record.tags["data_version"])
         say("data: " + ", ".join(f"{table} version {version}" for table, version in versions.items()))
         store = Store(home / config.data.store).copy_as_of(Path(scratch) / "store", versions)
