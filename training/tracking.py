@@ -445,13 +445,13 @@ def _save(saved: Path, package: Packaged, logged: LoggedModel) -> None:
     shown = package.shown()
     frame = shown.to_pandas()
     frame.columns = pd.Index(shown.columns, dtype=object)  # on text columns MLflow draws a warning out of pandas 3
-    inputs = [ColSpec(kind, name, name not in package.optional) for name, kind in package.inputs.items()]
-    outputs = [ColSpec(kind, name) for name, kind in package.outputs.items()]
+    inputs = Schema([ColSpec(kind, name, name not in package.optional) for name, kind in package.inputs.items()])
+    outputs = Schema([ColSpec(kind, name) for name, kind in package.outputs.items()])
     mlflow.pyfunc.save_model(
         path=str(saved),
         python_model=str(package.code),
         artifacts={_SAVED: str(package.folder)},
-        signature=ModelSignature(Schema(inputs), Schema(outputs)),
+        signature=ModelSignature(inputs, outputs),
         input_example=frame,
         pip_requirements=pinned(package.requires),
         mlflow_model=Model(
