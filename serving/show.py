@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -127,10 +128,11 @@ def proved(proof: Proof) -> None:
 def trained(result: Trained, home: Path) -> None:
     """The headline numbers, the rows lost, and where to look."""
     rows = result.headline()
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
-        cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
-        line(f"{first:<{widths[0]}}  " + "  ".join(cells))
+        # A Chinese character is two cells wide.
+        cells = [" " * (width - cell_len(cell)) + cell for cell, width in zip(others, widths[1:], strict=True)]
+        line("  ".join([set_cell_size(first, widths[0]), *cells]))
     if result.lost:
         line("rows: " + ", ".join(f"{reason} {count:,}" for reason, count in result.lost.items()))
     line(f"run {result.run_id}")

@@ -28,7 +28,7 @@ def predicted(prediction: Prediction, written: Written, path: Path, store: Store
     if prediction.manifest.task == "volatility":
         show_volatility.predicted(prediction, _model(prediction.model))
         line(f"as of {asof}, for the sessions from {effective} on")
-        line("without a forecast: " + _counted(prediction.left_out))
+        show_volatility.left_out(prediction)
     else:
         _best_and_worst(prediction, store)
         line(f"as of {asof}, tradable from {effective}, {prediction.coverage:.1%} of cells defined")

@@ -26,6 +26,15 @@ def predicted(prediction: Prediction, title: str) -> None:
     line("sigma a year, by sessions ahead; VaR of the shortest horizon's log return; margin in CNY a contract")
 
 
+def left_out(prediction: Prediction) -> None:
+    """Which products have no forecast, and why."""
+    without = prediction.frame.drop_nulls("reason").unique(["asset", "reason"], maintain_order=True)
+    reasons = without.group_by("reason", maintain_order=True).agg(pl.col("asset"))
+    told = [f"{', '.join(names)}: {reason}" for reason, names in reasons.rows()]
+    for one in told or ["none"]:
+        line(f"without a forecast: {one}")
+
+
 def by_product(prediction: Prediction) -> pl.DataFrame:
     """What is shown: a row a product with a forecast, numbers as text."""
     scored, values = prediction.scored, prediction.columns.values

@@ -174,7 +174,7 @@ def test_predict_shows_a_row_a_product_and_where_it_went(daybar: Daybar, book_ho
     shown = next(line for line in lines if line.startswith("A ")).split()
     assert [f"{row['sigma']:.1%}", f"{row['var_99']:.2%}", f"{row['margin']:,.0f}"] == [shown[2], shown[5], shown[6]]
     assert str(row["contracts"]) in shown
-    assert "without a forecast: too short: 29 returns of 60 1" in lines
+    assert "without a forecast: C: too short: 29 returns of 60" in lines
     assert f"as of {DAYS[199]}, for the sessions from {DAYS[200]} on" in lines
     assert not any("not out of sample" in line for line in lines), "every forecast of a walk is out of sample"
 
