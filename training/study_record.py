@@ -102,7 +102,7 @@ def _numbers(verdict: Verdict) -> dict[str, float]:
     told = dict(verdict.numbers)
     if verdict.pbo is not None:
         told |= {"pbo": verdict.pbo.value, "pbo/trials": float(verdict.pbo.trials), "pbo/slope": verdict.pbo.slope}
-        told |= {"pbo/loss": verdict.pbo.loss, "pbo/sessions": float(verdict.pbo.n)}
+        told |= {"pbo/loss": verdict.pbo.loss}
     return {name: value for name, value in told.items() if np.isfinite(value)}
 
 

@@ -122,6 +122,8 @@ class AlphaSubject:
             "ledger/sharpe_variance": known.variance,
             "dsr": dsr,
         }
+        if found is not None:
+            numbers |= {"pbo/sessions": float(found.n)}
         if crossed is not None:
             numbers |= {"pbo_combinatorial": crossed.value, "pbo_combinatorial/trials": float(crossed.trials)}
         return Verdict(numbers, tuple(words), tuple(filter(None, (note, crossed_note))), found, dsr, crossed)

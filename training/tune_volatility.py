@@ -166,8 +166,9 @@ class VolatilitySubject:
             words.append(f"Of the winners of half the months, {found.loss:.0%} do worse than EWMA in the other half.")
         shared = "the best window and clip hold for every model of the tuned config, as walk does"
         beaten = "" if ratio < 1 else "no trial loses less than EWMA: take EWMA"
-        notes = tuple(filter(None, (note, beaten, shared)))
-        return Verdict({"best/qlike_ratio": ratio}, tuple(words), notes, found, math.nan)
+        notes = tuple(filter(None, (note, beaten, _fell_back(tracking, best), shared)))
+        numbers = {"best/qlike_ratio": ratio} | ({"pbo/months": float(found.n)} if found else {})
+        return Verdict(numbers, tuple(words), notes, found, math.nan)
 
 
 @dataclass
@@ -265,6 +266,12 @@ def _developments(
         except DataError as error:
             lost[product] = f"{error.must}; found {error.found}"
     return tuple(found), lost
+
+
+def _fell_back(tracking: Tracking, best: Trial) -> str:
+    """How many of the best trial's fits are not its own; "" where all are."""
+    share = tracking.record(best.run_id).metrics.get("fell_back", 0.0) if best.run_id else 0.0
+    return f"{share:.0%} of the best trial's fits failed and fell back to a simpler model" if share > 0 else ""
 
 
 def _tables(store: Store) -> list[str]:

@@ -130,12 +130,14 @@ def test_the_study_is_a_run_of_its_experiment_with_its_verdict(tuned: tuple[Tune
     gains = np.column_stack([read_monthly(tracking, t.user_attrs["run_id"])[1] for t in complete])
     assert len(gains) >= 32
     assert found.pbo == run.metrics["pbo"] == pbo(gains, measure="mean").value
+    assert run.metrics["pbo/months"] == len(gains)
     assert math.isnan(found.dsr)
     assert "dsr" not in run.metrics
     note = run.tags["mlflow.note.content"]
     assert "geometric mean over 4 products" in note
     assert "The holdout was not touched" in note
     assert "XX is left out: no return" in found.notes
+    assert not any("fell back" in one for one in found.notes), "none did"
     assert "ln(QLIKE over that of EWMA)" in tracking.read_text(found.run_id, "study.html")
 
 
@@ -253,6 +255,7 @@ def test_settings_that_were_drawn_twice_are_one_choice(tmp_path: Path, market: N
                 gains.append(rng.normal(0, 1, 48))
             months = np.arange("2016-01", "2020-01", dtype="datetime64[M]").astype("datetime64[D]")
             run.json("monthly.json", {"month": months, "gain": gains[-1]})
+            run.metrics({"fell_back": 0.25})
         trials_.append(Trial(number, "complete", -0.01, {"half_life": half_life}, run_id=run.run_id))
     drawn = lambda trial: optuna.trial.FixedTrial(dict(trial.params))  # noqa: E731
     found = one.judge(tracking, trials_[0], trials_, drawn, lambda line: None)
@@ -260,6 +263,7 @@ def test_settings_that_were_drawn_twice_are_one_choice(tmp_path: Path, market: N
     assert found.pbo.trials == 3
     assert found.pbo.value == pbo(np.column_stack(gains), measure="mean").value
     assert not any("take EWMA" in note for note in found.notes)
+    assert "25% of the best trial's fits failed and fell back to a simpler model" in found.notes
     worse = one.judge(tracking, Trial(9, "complete", 0.02, {}), trials_[:1], drawn, lambda line: None)
     assert "no trial loses less than EWMA: take EWMA" in worse.notes
     assert any(note.startswith("no PBO") for note in worse.notes)
