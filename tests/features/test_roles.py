@@ -154,6 +154,12 @@ def test_far_is_the_farthest_liquid_contract_of_the_session_before():
     assert roles(one, hold(one))["far"].tolist() == [-1, 1, 1, 2]
 
 
+def test_far_leaves_with_the_session_that_excludes_it():
+    one = small(["2402"], [[5000]] * 30)
+    far = roles(one, hold(one))["far"]
+    assert str(np.append(one.sessions, one.coming)[far == 0][-1]) == "2024-01-31"
+
+
 def test_the_second_goes_by_open_interest_and_is_not_taken_back():
     interest = [[90, 20, 30], [90, 40, 30], [90, 20, 30], [90, 20, 30]]
     one = small(["2405", "2410", "2501"], interest)

@@ -80,6 +80,11 @@ def test_a_contract_takes_over_with_more_than_a_tenth_more_interest(interest, ex
     assert held(small(["2405", "2410"], days), threshold=1.1) == ["", "RB2405", expected, expected]
 
 
+@pytest.mark.parametrize(("interest", "expected"), [(150, "RB2405"), (151, "RB2410")])
+def test_as_much_as_the_threshold_is_not_enough(interest, expected):
+    assert held(small(["2405", "2410"], [[100, 50], [100, interest]]), threshold=1.5)[-1] == expected
+
+
 def test_one_that_lost_the_lead_does_not_win_it_back():
     days = [[100, 50], [100, 120], [900, 10], [900, 10]]
     assert held(small(["2405", "2410"], days))[1:] == ["RB2405", "RB2410", "RB2410", "RB2410"]
