@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from rich.cells import cell_len
 
 from features.panel import ConfigError, DataError
 from features.store import Store
@@ -23,10 +24,11 @@ from serving.prediction import columns_of, level_name
 from serving.sink import WITHDRAWN, give, stored
 from serving.volatility import UNTOLD, ServedVolatility
 from tests.command_line import Daybar
-from tests.serving.conftest import futures_bars
+from tests.serving.conftest import SETTINGS, futures_bars
 from training.book import Book
 from training.open_book import open_book
 from training.tracking import Tracking
+from training.volatility_config import VolatilityConfig
 
 MODEL = "vol_small@champion"
 DAYS = futures_bars()["date"].unique().sort().to_list()
@@ -192,6 +194,27 @@ def test_predict_shows_a_range_and_compares_two_sessions(daybar: Daybar, book_ho
     assert "Gained a forecast" in out
     rows = pl.read_csv(book_home / "predictions" / "vol_small" / f"diff_{DAYS[150]}_{DAYS[-1]}.csv")
     assert len(rows) == 9
+
+
+def test_a_training_is_shown_in_aligned_columns_registered_and_repeated(
+    daybar: Daybar, book_home: Path, tmp_path: Path
+) -> None:
+    told = SETTINGS | {"name": "again", "register": {"name": "vol_again"}}
+    told |= {"data": {"store": "store", "products": ("A",), "end": dt.date(2020, 6, 30)}}
+    path = tmp_path / "again.yaml"
+    path.write_text(VolatilityConfig.model_validate(told).dump(), encoding="utf-8")
+    code, out, err = daybar("train", path, "--home", book_home)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("product"))
+    assert cell_len(lines[at]) == cell_len(lines[at + 1]), "Chinese names are two cells a character"
+    assert lines[at + 1].startswith("A 黄大豆1号")
+    assert not any(line.startswith("rows:") for line in lines)
+    assert f"next: daybar predict vol_again@champion --home {book_home}" in lines
+    run_id = next(line for line in lines if line.startswith("run ")).split()[1]
+    code, out, err = daybar("train", "--replay", run_id, "--home", book_home)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].endswith("numbers compared: all the same")
 
 
 @pytest.mark.parametrize("verb", [("build",), ("check", "lookahead"), ("check", "placebo")])
