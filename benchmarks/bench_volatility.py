@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ AGREE = 1e-4
 
 @dataclass(frozen=True)
 class Walked:
-    """Variances (n, H) of one series; which stand on a sound fit; each fit's log-likelihood; seconds."""
+    """Variances (n, H) of one series; which stand on a sound fit; each fit's log-likelihood; processor seconds."""
 
     variance: Float64Array = field(repr=False)
     sound: BoolArray = field(repr=False)
@@ -60,9 +61,9 @@ def returns_of(path: Path) -> dict[str, Float64Array]:
 
 def by_daybar(spec: Garch, value: Float64Array) -> Walked:
     """One series by daybar's own walk."""
-    started = time.perf_counter()
+    started = time.process_time()
     track = walk(spec, Returns(value), PLAN)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     sound, loglik, failed = np.ones(len(track), dtype=np.bool_), np.full(len(track), np.nan), 0
     for fit in track.fits:
         rows = slice(fit.origin - track.first, fit.origin - track.first + PLAN.refit)
@@ -75,7 +76,7 @@ def by_daybar(spec: Garch, value: Float64Array) -> Walked:
 
 def by_arch(spec: Garch, value: Float64Array, tolerance: float | None) -> Walked:
     """The same by a loop over arch."""
-    started, percent = time.perf_counter(), 100 * value
+    started, percent = time.process_time(), 100 * value
     first = PLAN.min_window - 1
     n = max(0, len(value) - first)
     variance, sound, loglik = np.full((n, 3), np.nan), np.zeros(n, dtype=np.bool_), np.full(n, np.nan)
@@ -103,7 +104,7 @@ def by_arch(spec: Garch, value: Float64Array, tolerance: float | None) -> Walked
         loglik[rows] = found.loglikelihood + seen * np.log(100)
         before = found.params.to_numpy()
         fits, failed = fits + 1, failed + (found.convergence_flag != 0)
-    return Walked(variance, sound, loglik, fits, failed, time.perf_counter() - started)
+    return Walked(variance, sound, loglik, fits, failed, time.process_time() - started)
 
 
 def cold(spec: Garch, value: Float64Array) -> Float64Array:
@@ -119,68 +120,80 @@ def cold(spec: Garch, value: Float64Array) -> Float64Array:
     return out
 
 
-def _pairs(values: list[Float64Array], names: list[str]) -> list[tuple[str, Float64Array]]:
-    return [(name, value) for name in names for value in values]
-
-
-def all_by_daybar(values: list[Float64Array], name: str, processes: int) -> tuple[list[Walked], float]:
-    """Every series in so many processes, which stand and have their kernels before the clock starts."""
+def all_by(
+    walker: Callable[[Garch, Float64Array], Walked], values: list[Float64Array], name: str, processes: int
+) -> tuple[list[Walked], float]:
+    """Every series, and the seconds on the wall; processes stand and have their kernels before the clock starts."""
+    one = partial(walker, SPECS[name])
+    short = values[0][: PLAN.min_window + 40]
     if processes == 1:
-        by_daybar(SPECS[name], values[0][:700])
+        one(short)
         started = time.perf_counter()
-        return [by_daybar(SPECS[name], value) for value in values], time.perf_counter() - started
+        return [one(value) for value in values], time.perf_counter() - started
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(by_daybar, [SPECS[name]] * processes, [values[0][:700]] * processes))
+        list(pool.map(one, [short] * processes))
         started = time.perf_counter()
         # The longest first, so that none is left to one process at the end.
         order = sorted(range(len(values)), key=lambda i: -len(values[i]))
-        found = dict(
-            zip(order, pool.map(by_daybar, [SPECS[name]] * len(order), [values[i] for i in order]), strict=True)
-        )
+        found = dict(zip(order, pool.map(one, [values[i] for i in order]), strict=True))
         return [found[i] for i in range(len(values))], time.perf_counter() - started
-
-
-def all_by_arch(values: list[Float64Array], name: str, tolerance: float | None, processes: int) -> list[Walked]:
-    """Every series by arch; its own seconds are added up, whatever the processes."""
-    told = ([SPECS[name]] * len(values), values, [tolerance] * len(values))
-    if processes == 1:
-        return list(map(by_arch, *told))
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(by_arch, *told))
 
 
 def compare(ours: list[Walked], theirs: list[Walked]) -> str:
     """How many forecasts agree, and what of the others."""
-    differ = np.concatenate(
-        [np.max(np.abs(a.variance / b.variance - 1), axis=1) for a, b in zip(ours, theirs, strict=True)]
-    )
-    gain = np.concatenate([a.loglik - b.loglik for a, b in zip(ours, theirs, strict=True)])
-    both = np.concatenate([a.sound & b.sound for a, b in zip(ours, theirs, strict=True)])
-    far = both & (differ > AGREE)
+    pairs = list(zip(ours, theirs, strict=True))
+    differ = np.concatenate([np.max(np.abs(a.variance / b.variance - 1), axis=1) for a, b in pairs])
+    gain = np.concatenate([a.loglik - b.loglik for a, b in pairs])
+    both = np.concatenate([a.sound & b.sound for a, b in pairs])
+    near, far = both & (differ <= AGREE), both & (differ > AGREE)
+    equal, all_of = np.count_nonzero(near), np.count_nonzero(both)
     lines = [
-        f"  sessions where both converge: {np.count_nonzero(both):,} of {len(both):,}",
-        f"  equal within {AGREE:g} at 1, 5 and 20 sessions: {np.count_nonzero(both & ~far):,}, "
-        f"{100 * np.count_nonzero(both & ~far) / max(1, np.count_nonzero(both)):.2f} %; median {np.median(differ[both]):.1e}",
+        f"  sessions where both converge: {all_of:,} of {len(both):,}",
+        f"  equal within {AGREE:g} at 1, 5 and 20 sessions: {equal:,}, {100 * equal / all_of:.2f} %; "
+        f"median difference {np.median(differ[both]):.1e}",
     ]
     if far.any():
-        tops = f"daybar's log-likelihood higher by 1e-8 or more in {np.count_nonzero(gain[far] > 1e-8):,}"
-        lines.append(
-            f"  of the {np.count_nonzero(far):,} others: {tops}, lower in {np.count_nonzero(gain[far] < -1e-8):,}"
-        )
-        lines.append(f"  differences there: median {np.median(differ[far]):.1e}, largest {np.max(differ[far]):.1e}")
-    lines.append(
-        f"  daybar's log-likelihood less arch's: least {np.nanmin(gain[both]):.1e}, largest {np.nanmax(gain[both]):.1e}"
-    )
-    return "\n".join(lines)
+        higher, lower = np.count_nonzero(gain[far] > 0), np.count_nonzero(gain[far] < 0)
+        lines += [
+            f"  of the {np.count_nonzero(far):,} others: log-likelihood of daybar higher in {higher:,}, lower in {lower:,}",
+            f"  differences there: median {np.median(differ[far]):.1e}, largest {np.max(differ[far]):.1e}",
+        ]
+    least, most = np.nanmin(gain[both]), np.nanmax(gain[both])
+    return "\n".join([*lines, f"  daybar's log-likelihood less arch's: least {least:.1e}, largest {most:.1e}"])
+
+
+def report(name: str, values: list[Float64Array], told: argparse.Namespace) -> None:
+    """Walk every series both ways and print what came of it."""
+    ours, alone = all_by(by_daybar, values, name, 1)
+    theirs, loop = all_by(partial(by_arch, tolerance=None), values, name, 1)
+    fits, failed = sum(walked.fits for walked in ours), sum(walked.failed for walked in ours)
+    here, there = sum(walked.seconds for walked in ours), sum(walked.seconds for walked in theirs)
+    print(f"\n{name}: {fits:,} fits")
+    print(f"  {'':26}{'wall':>10}{'processor':>12}{'a fit':>12}")
+    print(f"  {'a loop over arch':26}{loop:8.2f} s{there:10.2f} s{1e3 * there / fits:9.3f} ms")
+    print(f"  {'daybar, one process':26}{alone:8.2f} s{here:10.2f} s{1e3 * here / fits:9.3f} ms")
+    print(f"  arch / daybar: {there / here:.1f} by the processor, {loop / alone:.1f} on the wall", end="")
+    if told.processes > 1:
+        _, seconds = all_by(by_daybar, values, name, told.processes)
+        print(f", {loop / seconds:.1f} with {told.processes} processes ({seconds:.2f} s)", end="")
+    print(f"\n  fits that needed daybar's chain of failure: {failed:,} of {fits:,}, {100 * failed / fits:.2f} %")
+    print(f"  fits that arch reports as failed: {sum(walked.failed for walked in theirs)}")
+    print(compare(ours, theirs))
+    if told.tight:
+        print("  against arch at a tolerance of 1e-11:")
+        print(compare(ours, all_by(partial(by_arch, tolerance=1e-11), values, name, told.processes)[0]))
+    if told.cold:
+        gap = np.concatenate([cold(SPECS[name], v) - w.loglik for v, w in zip(values, ours, strict=True)])
+        missed, most = 100 * np.nanmean(gap > 1e-6), np.nanmax(gap)
+        print(f"  sessions whose warm start missed a higher top: {missed:.2f} %, by {most:.2g} at most")
 
 
 def main() -> None:
     """Print the table."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--path", type=Path, default=SERIES, help="Parquet of continuous series")
-    asked.add_argument("--sample", type=int, default=6, help="series, evenly among those by name; 0: all")
-    asked.add_argument("--processes", type=int, default=2, help="daybar's")
-    asked.add_argument("--arch-processes", type=int, default=1, help="arch's; its seconds are added up")
+    asked.add_argument("--sample", type=int, default=5, help="series, evenly among those by name; 0: all")
+    asked.add_argument("--processes", type=int, default=2, help="daybar's, beside one alone")
     asked.add_argument("--tight", action="store_true", help="compare with arch at a tolerance of 1e-11, too")
     asked.add_argument("--cold", action="store_true", help="compare warm starts with cold ones, too")
     told = asked.parse_args()
@@ -193,32 +206,10 @@ def main() -> None:
     values = [found[name] for name in chosen]
     forecasts = sum(len(value) - PLAN.min_window + 1 for value in values)
     print(
-        f"{len(values)} of {len(names)} series of more than {PLAN.min_window} returns; {forecasts:,} sessions to forecast"
+        f"{len(values)} of {len(names)} series of {PLAN.min_window} returns or more: {forecasts:,} sessions to forecast"
     )
-    print(f"cores: {os.cpu_count()}")
-    for name, spec in SPECS.items():
-        one, alone = all_by_daybar(values, name, 1)
-        ours, seconds = all_by_daybar(values, name, told.processes) if told.processes > 1 else (one, alone)
-        theirs = all_by_arch(values, name, None, told.arch_processes)
-        loop = sum(walked.seconds for walked in theirs)
-        fits = sum(walked.fits for walked in ours)
-        failed = sum(walked.failed for walked in ours)
-        print(f"\n{name}: {fits:,} fits")
-        print(f"  daybar, one process       {alone:8.2f} s  {1e3 * alone / fits:7.3f} ms a fit, its forecasts included")
-        print(f"  daybar, {told.processes} processes       {seconds:8.2f} s  {1e3 * seconds / fits:7.3f} ms")
-        print(f"  a loop over arch          {loop:8.2f} s  {1e3 * loop / fits:7.3f} ms")
-        print(f"  arch / daybar: {loop / alone:.1f} with one process, {loop / seconds:.1f} with {told.processes}")
-        print(f"  fits that needed daybar's chain of failure: {failed} of {fits}, {100 * failed / fits:.2f} %")
-        print(f"  fits that arch reports as failed: {sum(walked.failed for walked in theirs)}")
-        print(compare(ours, theirs))
-        if told.tight:
-            print("  against arch at a tolerance of 1e-11:")
-            print(compare(ours, all_by_arch(values, name, 1e-11, told.arch_processes)))
-        if told.cold:
-            gap = np.concatenate([cold(spec, v) - w.loglik for v, w in zip(values, ours, strict=True)])
-            print(
-                f"  warm starts that miss a top: {np.nanmean(gap > 1e-6):.4f} of sessions, by {np.nanmax(gap):.2g} at most"
-            )
+    for name in SPECS:
+        report(name, values, told)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from models.volatility.innovations import SHAPES
 from models.volatility.likelihood import LAWS, SAMPLE, to_natural, to_search
 from models.volatility.means import LAGS, MEAN_PARAMETERS, Mean, MeanKind, design
 from models.volatility.recursions import CODES, VARIANCE_PARAMETERS
-from models.volatility.search import FOUND, best_start, search
+from models.volatility.search import FOUND, ranked, search
 
 VarianceKind = Literal["garch", "gjr", "egarch", "aparch", "figarch"]
 LawKind = Literal["normal", "t", "skewt"]
@@ -40,29 +41,29 @@ class Shape:
     law: LawKind
     regressors: tuple[str, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The natural parameters, in order."""
         pushes = tuple(f"d_{name}" for name in self.regressors)
         return (*MEAN_PARAMETERS[self.mean], *VARIANCE_PARAMETERS[self.variance], *pushes, *SHAPES[self.law])
 
-    @property
+    @cached_property
     def codes(self) -> tuple[int, int]:
         """Of the variance and of the law, as the kernels know them."""
         return CODES[self.variance], LAWS[self.law]
 
-    @property
+    @cached_property
     def counts(self) -> tuple[int, int]:
         """Parameters of the mean and of the regressors."""
         return len(MEAN_PARAMETERS[self.mean]), len(self.regressors)
 
-    @property
+    @cached_property
     def equation(self) -> slice:
         """Where the variance parameters stand among the natural ones."""
         start = len(MEAN_PARAMETERS[self.mean])
         return slice(start, start + len(VARIANCE_PARAMETERS[self.variance]))
 
-    @property
+    @cached_property
     def pushes(self) -> slice:
         """Where the regressors' stand."""
         return slice(self.equation.stop, self.equation.stop + len(self.regressors))
@@ -129,7 +130,7 @@ def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean
     lags = LAGS[shape.mean]
     columns = design(shape.mean, y / spread)
     y = y[lags:] / spread
-    first = np.asarray(np.linalg.lstsq(columns, y, rcond=None)[0] if columns.shape[1] else (), dtype=np.float64)
+    first = _least_squares(columns, y)
     pushes = [returns.regressors[name] for name in shape.regressors]
     spreads = [float(np.std(x)) for x in pushes]
     varies = tuple(bool(one > 1e-12 * np.max(np.abs(x))) for one, x in zip(spreads, pushes, strict=True))
@@ -137,6 +138,13 @@ def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean
     lagged = lag(shape, returns, [float(np.mean(x)) for x in pushes]) / units
     presample = SAMPLE if sample else backcast(y - columns @ first)
     return Problem(shape, y, columns, lagged, presample, spread, units, varies, first), mean
+
+
+def _least_squares(columns: Float64Array, y: Float64Array) -> Float64Array:
+    """Weights of the mean's columns to begin with; the mean itself where they are a constant."""
+    if columns.shape[1] <= 1:
+        return np.full(columns.shape[1], y.mean())
+    return np.asarray(np.linalg.lstsq(columns, y, rcond=None)[0], dtype=np.float64)
 
 
 def _arma(value: Float64Array) -> Mean:
@@ -147,9 +155,11 @@ def _arma(value: Float64Array) -> Mean:
 
 def lag(shape: Shape, returns: Returns, before: list[float]) -> Float64Array:
     """Regressors of the session before each row and before the next one, (n + 1, m); their means before the first."""
-    rows = [np.r_[before[j], returns.regressors[name]] for j, name in enumerate(shape.regressors)]
-    n = len(returns) + 1
-    return np.column_stack(rows)[LAGS[shape.mean] :] if rows else np.empty((n - LAGS[shape.mean], 0))
+    lags = LAGS[shape.mean]
+    out = np.empty((len(returns) + 1 - lags, len(shape.regressors)))
+    for j, name in enumerate(shape.regressors):
+        out[:, j] = np.concatenate([[before[j]], returns.regressors[name]])[lags:]
+    return out
 
 
 def backcast(e: Float64Array) -> float:
@@ -165,7 +175,7 @@ def estimate(posed: Problem, start: Float64Array | None) -> Estimate:
     """
     low, high = bounds(posed)
     if start is not None:
-        begins = [to_search(*posed.shape.codes, *posed.shape.counts, _in_units(posed, start))]
+        begins = to_search(*posed.shape.codes, *posed.shape.counts, _in_units(posed, start))[None]
     else:
         begins = ranked_starts(posed)[:_RESTARTS]
     best: Estimate | None = None
@@ -242,16 +252,17 @@ def bounds(posed: Problem) -> tuple[Float64Array, Float64Array]:
     return np.ascontiguousarray(low), np.ascontiguousarray(high)
 
 
-def ranked_starts(posed: Problem) -> list[Float64Array]:
-    """Points of the search on a grid as arch's, best first."""
+def ranked_starts(posed: Problem) -> Float64Array:
+    """Points of the search (G, k) on a grid as arch's, the likeliest first."""
     shape = posed.shape
     square = float(np.mean((posed.y - posed.design @ posed.first) ** 2))
-    law = [] if shape.law == "normal" else [_START_NU] if shape.law == "t" else [_START_NU, 0.0]
-    tail = [*[0.0] * len(shape.regressors), *law]
-    grid = [np.r_[posed.first, v, tail] for v in _grid(shape.variance, square)]
-    points = np.array([to_search(*shape.codes, *shape.counts, theta) for theta in grid])
-    found = best_start(*shape.codes, points, posed.y, posed.design, posed.lagged, posed.presample)
-    return [points[i] for i in np.argsort(-found, kind="stable")]
+    equations = np.array(_grid(shape.variance, square))
+    law = {"normal": [], "t": [_START_NU], "skewt": [_START_NU, 0.0]}[shape.law]
+    starts = np.zeros((len(equations), len(shape.names)))
+    starts[:, : shape.equation.start] = posed.first
+    starts[:, shape.equation] = equations
+    starts[:, shape.pushes.stop :] = law
+    return ranked(*shape.codes, starts, posed.y, posed.design, posed.lagged, posed.presample)
 
 
 def _grid(variance: VarianceKind, square: float) -> list[list[float]]:

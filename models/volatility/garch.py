@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -61,7 +62,7 @@ class Garch:
         """The regressors."""
         return self.regressors
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Which parameters there are."""
         return Shape(self.variance, self.mean, self.innovation, self.regressors)
@@ -145,8 +146,9 @@ class FittedGarch:
         """Means and variances; NaN in the rows that an autoregression looks back on."""
         e, h = self._state(returns)
         gap = np.full(LAGS[self.spec.mean], np.nan)
-        last = self.equation.ahead(returns.value, np.r_[gap, e], np.array([len(returns) - 1]), 1)[0]
-        return Path(np.r_[gap, returns.value[len(gap) :] - e, last], np.r_[gap, h])
+        last = self.equation.ahead(returns.value, e, np.array([len(returns) - 1]), 1)[0]
+        mean = np.concatenate([gap, returns.value[len(gap) :] - e, last])
+        return Path(mean, np.concatenate([gap, h]))
 
     def forecast(self, returns: Returns, origins: IntArray, horizons: Sequence[int]) -> Forecasts:
         """Cumulated means and variances.
@@ -160,7 +162,7 @@ class FittedGarch:
         e, h = self._state(returns)
         expected = self._expected(e, h, origins - lags, steps)
         weight = self.equation.cumulated(steps) ** 2
-        means = np.cumsum(self.equation.ahead(returns.value, np.r_[np.full(lags, np.nan), e], origins, steps), axis=1)
+        means = np.cumsum(self.equation.ahead(returns.value, e, origins, steps), axis=1)
         at = [one - 1 for one in horizons]
         variance = np.stack([expected[:, :one] @ weight[:one][::-1] for one in horizons], axis=1)
         return Forecasts(means[:, at], variance)

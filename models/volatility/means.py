@@ -34,6 +34,8 @@ class Mean:
 
     def residuals(self, value: Float64Array) -> Float64Array:
         """e (T,); before the first return stand the mean and no shock."""
+        if not self.ar and not self.ma:
+            return value - self.const
         centred = value - self.level
         return np.asarray(lfilter(np.r_[1.0, -np.array(self.ar)], np.r_[1.0, self.ma], centred), dtype=np.float64)
 
@@ -46,17 +48,21 @@ class Mean:
     @property
     def stationary(self) -> bool:
         """Whether shocks to the return die out."""
-        roots = np.roots(np.r_[1.0, -np.array(self.ar)]) if self.ar else np.zeros(1)
-        return bool((np.abs(roots) < 1).all())
+        if not self.ar:
+            return True
+        return bool((np.abs(np.roots(np.r_[1.0, -np.array(self.ar)])) < 1).all())
 
     def ahead(self, value: Float64Array, e: Float64Array, origins: IntArray, steps: int) -> Float64Array:
-        """Expected returns of the sessions after each origin, (n, steps)."""
+        """Expected returns of the sessions after each origin, (n, steps); e: those of the last rows of value."""
         depth = max(len(self.ar), len(self.ma))
+        if not depth:
+            return np.full((len(origins), steps), self.const)
         y, shocks = np.full((len(origins), depth + steps), self.level), np.zeros((len(origins), depth + steps))
+        first = len(value) - len(e)
         for back in range(1, depth + 1):
             at = origins - back + 1
             y[at >= 0, depth - back] = value[at[at >= 0]]
-            shocks[at >= 0, depth - back] = np.nan_to_num(e[at[at >= 0]])
+            shocks[at >= first, depth - back] = e[at[at >= first] - first]
         for k in range(depth, depth + steps):
             y[:, k] = self.const
             for i, weight in enumerate(self.ar, start=1):
@@ -67,6 +73,8 @@ class Mean:
 
     def cumulated(self, steps: int) -> Float64Array:
         """What a shock adds to the return cumulated over so many sessions from its own on, (steps,): 1, 1 + ψ₁, ..."""
+        if not self.ar and not self.ma:
+            return np.ones(steps)
         shock = np.zeros(steps)
         shock[0] = 1.0
         psi = lfilter(np.r_[1.0, self.ma], np.r_[1.0, -np.array(self.ar)], shock)
@@ -77,7 +85,7 @@ class Mean:
         if not self.ar and not self.ma:
             return shocks + self.const
         b, a = np.r_[1.0, self.ma], np.r_[1.0, -np.array(self.ar)]
-        state = lfiltic(b, a, (value - self.level)[::-1][: len(self.ar)], np.nan_to_num(e)[::-1][: len(self.ma)])
+        state = lfiltic(b, a, (value - self.level)[::-1][: len(self.ar)], e[::-1][: len(self.ma)])
         out, _ = lfilter(b, a, shocks, axis=1, zi=np.broadcast_to(state, (len(shocks), len(state))))
         return np.asarray(out + self.level, dtype=np.float64)
 

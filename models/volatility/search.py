@@ -13,7 +13,7 @@ import numpy as np
 
 from features.operators.compiled import compiled, inner
 from features.panel import BoolArray, Float64Array
-from models.volatility.likelihood import pull_back, to_natural, value_and_gradient
+from models.volatility.likelihood import pull_back, to_natural, to_search, value_and_gradient
 
 FOUND, STUCK, LIMIT = range(3)
 _GAIN: Final = 1e-10  # of the log-likelihood, that a last step may still promise
@@ -237,7 +237,7 @@ def search(
 
 
 @compiled
-def best_start(
+def ranked(
     kind: int,
     law: int,
     starts: Float64Array,
@@ -246,8 +246,9 @@ def best_start(
     lagged: Float64Array,
     presample: float,
 ) -> Float64Array:
-    """Mean log-likelihood at each of the starts (G, k)."""
-    found = np.empty(len(starts))
+    """Points of the search (G, k) of natural parameters (G, k), the likeliest first."""
+    points, found = np.empty(starts.shape), np.empty(len(starts))
     for i in range(len(starts)):
-        found[i] = -loss(kind, law, starts[i], y, design, lagged, presample, 0.0, np.empty(0))
-    return found
+        points[i] = to_search(kind, law, design.shape[1], lagged.shape[1], starts[i])
+        found[i] = loss(kind, law, points[i], y, design, lagged, presample, 0.0, np.empty(0))
+    return points[np.argsort(found, kind="mergesort")]
