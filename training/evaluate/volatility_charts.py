@@ -235,8 +235,8 @@ def rolls(sessions: SessionArray, level: Float64Array, rolled: pl.DataFrame | No
         dates = rolled["date"].cast(pl.Date).to_numpy().astype("datetime64[D]")
         at = np.clip(np.searchsorted(sessions, dates, side="right") - 1, 0, len(sessions) - 1)
         told = [
-            f"{escape(str(row['from']))} → {escape(str(row['to']))}, spread {row['spread']:+.2%}"
-            for row in rolled.select("from", "to", "spread").iter_rows(named=True)
+            f"{escape(str(old))} → {escape(str(new))}, spread {'not known' if spread is None else f'{spread:+.2%}'}"
+            for old, new, spread in rolled.select("from", "to", "spread").iter_rows()
         ]
         figure.add_scatter(
             x=[str(day) for day in dates],
