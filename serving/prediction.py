@@ -13,7 +13,7 @@ from features.panel import DataError
 from features.store import Store
 from training.manifest import Manifest
 from training.tracking import ModelRef
-from training.volatility_config import VolatilityConfig
+from training.volatility_config import VolatilityConfig, level_name
 
 KEYS: Final = ("asof", "effective", "asset", "target", "horizon", "run_id")
 OUTLOOK: Final = ("mu_hat", "sigma_hat", "lo", "hi")
@@ -55,11 +55,6 @@ def volatility_columns(levels: tuple[float, ...]) -> Columns:
         **sized,
     }
     return Columns("pred_vol", "sigma", values)
-
-
-def level_name(level: float) -> str:
-    """The digits of a level behind the point, two at least: 0.9 is 90, 0.975 is 975."""
-    return f"{level:.10f}".removeprefix("0.").rstrip("0").ljust(2, "0")
 
 
 def columns_of(manifest: Manifest) -> Columns:

@@ -21,13 +21,13 @@ from models.base import FitError
 from models.volatility import volatility_model
 from models.volatility.base import VolatilitySpec
 from serving.flags import Colour, Flag
-from serving.prediction import Served, columns_of, level_name, volatility_config
+from serving.prediction import Served, columns_of, volatility_config
 from serving.sink import stored
 from training.evaluate.forecast_tests import DieboldMariano, diebold_mariano
 from training.evaluate.significance import newey_west, overlap_lag
 from training.evaluate.volatility import ahead, qlike
 from training.tracking import ModelRef, Tracking
-from training.volatility_config import VolatilityConfig
+from training.volatility_config import VolatilityConfig, level_name
 from training.volatility_data import Series, gather
 
 _LEAST: Final = 20  # sessions that a verdict needs

@@ -31,7 +31,7 @@ UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "handler", "processor", "df", "info", "tmp"}
 # Imports inside a function hide what leans on what; these files do it to answer `daybar --help` fast, and say so.
 LATE_IMPORTS = {f"serving/verbs/{room}.py" for room in ("data", "learn", "serve")}
-LATE_IMPORTS |= {"features/sessions.py", "training/evaluate/significance.py"}
+LATE_IMPORTS |= {"features/sessions.py", "training/evaluate/significance.py", "models/volatility/estimation.py"}
 # What importing the command line must not cost.
 HEAVY = ("mlflow", "xgboost", "lightgbm", "pandas", "polars", "numba", "scipy", "sklearn", "matplotlib", "pyarrow")
 

@@ -5,6 +5,7 @@ What it says of a session is out of sample, whether that session lies in the spa
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from models.volatility.risk import loss_probability, seed_of, tails
 from models.volatility.sizing import SESSIONS_A_YEAR, Limits, Position, size
 from models.volatility.walk import Refit
 from training.manifest import Manifest
-from training.volatility_config import Sizing, VolatilityConfig
+from training.volatility_config import Sizing, VolatilityConfig, level_name
 from training.volatility_data import Series, VolatilityData, gather, plan_of
 from training.volatility_judge import served_tails
 from training.volatility_served import ServedForecasts, served_forecasts
@@ -30,6 +31,7 @@ from training.walk_jobs import specs_of
 from training.walked import Walked, walked
 
 _FOLDER: Final = "products"
+_LAST: Final = "chosen.json"
 _MARGIN_LEVEL: Final = 0.99
 _CALL_SESSIONS: Final = 5
 _VOLUME_SESSIONS: Final = 20
@@ -41,11 +43,13 @@ class Book:
 
     walks  product -> its walks, those without a forecast among them
     data   what the walks were last carried on over; None before `extend`
+    last   product -> the model that was best of late at each horizon when the book was saved
     """
 
     config: VolatilityConfig = field(repr=False)
     walks: Mapping[str, Walked] = field(repr=False)
     data: VolatilityData | None = field(default=None, repr=False)
+    last: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -62,6 +66,8 @@ class Book:
         (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
         for one in self.walks.values():
             one.save(folder / _FOLDER)
+        last = {name: [one.models[used] for used in one.used[-1]] for name, one in self.served.items()}
+        (folder / _LAST).write_text(json.dumps(last, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -70,7 +76,8 @@ class Book:
         if not isinstance(config, VolatilityConfig):
             raise DataError("book", "its manifest must be of the task volatility", config.task, str(folder))
         found = (Walked.load(path) for path in sorted((folder / _FOLDER).glob("*.json")))
-        return cls(config, {one.product: one for one in found})
+        last = json.loads((folder / _LAST).read_text(encoding="utf-8"))
+        return cls(config, {one.product: one for one in found}, last={name: tuple(one) for name, one in last.items()})
 
     def extend(self, store: Store, asof: np.datetime64, say: Callable[[str], None] = lambda line: None) -> Book:
         """The walks carried on to a session, refitted on the grid of the training; those that reach further stay.
@@ -103,10 +110,11 @@ class Book:
         return pl.DataFrame(rows, schema=self._schema(), orient="row")
 
     def project(self, product: str, returns: Returns) -> pl.DataFrame:
-        """What the model that serves a product makes of other returns: horizon, sigma (a year), sigma_h, model.
+        """What the last fits of a product make of other returns: horizon, sigma (a year), sigma_h, model.
 
+        Each horizon is forecast by the model that was best of late when the book was saved.
         Errors  DataError for a product that it does not know, or cannot forecast; FitError where the returns lack what
-                the model needs
+                a model needs
         """
         one = self.walks.get(product)
         if one is None or not one.tracks:
@@ -114,14 +122,15 @@ class Book:
             raise DataError(
                 f"book, product {product}", "it must have a forecast", one.empty if one else "none", help=known
             )
-        name = self.config.base if self.config.base in one.tracks else next(iter(one.tracks))
-        fitted = _last(one.tracks[name].fits)
-        last = np.array([len(returns) - 1], dtype=np.int64)
-        found = np.sqrt(fitted.forecast(returns, last, self.horizons).variance[0])
-        years = np.array(self.horizons) / SESSIONS_A_YEAR
-        return pl.DataFrame(
-            {"horizon": self.horizons, "sigma": found / np.sqrt(years), "sigma_h": found, "model": name}
-        )
+        origin = np.array([len(returns) - 1], dtype=np.int64)
+        found = [
+            float(_last(one.tracks[name].fits).forecast(returns, origin, (h,)).variance[0, 0])
+            for name, h in zip(self.last[product], self.horizons, strict=True)
+        ]
+        sigma_h = np.sqrt(found)
+        sigma = sigma_h * np.sqrt(SESSIONS_A_YEAR / np.array(self.horizons))
+        told = {"horizon": self.horizons, "sigma": sigma, "sigma_h": sigma_h, "model": self.last[product]}
+        return pl.DataFrame(told)
 
     @cached_property
     def served(self) -> dict[str, ServedForecasts]:
@@ -139,7 +148,7 @@ class Book:
         return self.data
 
     def _schema(self) -> dict[str, Any]:
-        tail = [f"{what}_{_digits(level)}" for what in ("var", "es") for level in self.config.forecast.levels]
+        tail = [f"{what}_{level_name(level)}" for what in ("var", "es") for level in self.config.forecast.levels]
         numbers = ("sigma", "sigma_h", "mu_h", *tail, "persistence", "dof", "margin", "leverage")
         return {
             "product": pl.String,
@@ -217,10 +226,13 @@ class Book:
             found = known[used]
             out.append(
                 {
-                    f"var_{_digits(x)}": (found.value_at_risk[k, i] + mean) * scale - mean
+                    f"var_{level_name(x)}": (found.value_at_risk[k, i] + mean) * scale - mean
                     for i, x in enumerate(told.levels)
                 }
-                | {f"es_{_digits(x)}": (found.shortfall[k, i] + mean) * scale - mean for i, x in enumerate(told.levels)}
+                | {
+                    f"es_{level_name(x)}": (found.shortfall[k, i] + mean) * scale - mean
+                    for i, x in enumerate(told.levels)
+                }
             )
         return out
 
@@ -293,8 +305,3 @@ def _last(fits: tuple[Refit, ...]) -> FittedVolatility:
         if fit.fitted is not None:
             return fit.fitted
     raise DataError("book", "a model must have a fit", "none")
-
-
-def _digits(level: float) -> str:
-    """The digits of a level behind the point: 0.975 is 975, 0.9 is 90."""
-    return f"{level:.10f}".removeprefix("0.").rstrip("0").ljust(2, "0")

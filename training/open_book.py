@@ -39,7 +39,7 @@ class Book(Protocol):
         """
 
     def project(self, product: str, returns: Returns) -> pl.DataFrame:
-        """What the model that serves a product makes of other returns: horizon, sigma (a year), sigma_h, model.
+        """What the last fits of a product make of other returns: horizon, sigma (a year), sigma_h, model.
 
         Errors  DataError for a product that it does not know, or cannot forecast; FitError where the returns lack what
                 the model needs

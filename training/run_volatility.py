@@ -32,14 +32,13 @@ from training.packaged import packaged_volatility
 from training.tasks import volatility
 from training.tracking import RunLog, Tracking
 from training.trained import Trained
-from training.volatility_config import VolatilityConfig
+from training.volatility_config import EXPERIMENT, VolatilityConfig
 from training.volatility_data import VolatilityData
 from training.walk_jobs import forget, scratch_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EXPERIMENT = "futvol"
 _READ = ("bars/Future", "reference/instruments", "reference/calendar")
 _EXAMPLE = 600  # returns of the example that the logged model is tried on
 

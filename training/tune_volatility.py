@@ -25,11 +25,10 @@ from models.volatility.walk import Plan
 from training.study_record import overfitting
 from training.subject import Aim, Step, Trial, Verdict
 from training.tracking import RunLog, Tracking
-from training.volatility_config import VolatilityConfig
+from training.volatility_config import EXPERIMENT, VolatilityConfig
 from training.volatility_data import Series, gather, plan_of
 from training.volatility_objective import Development, Judged, monthly_gain, objective
 
-EXPERIMENT: Final = "futvol"
 WINDOWS: Final = (500, 750, 1000, 1500)  # returns of a fit, of which a trial draws one beside the config's own
 CLIPS: Final = (5.0, 8.0, 12.0, None)  # MADs, likewise; None: no return is clipped
 MONTHLY: Final = "monthly.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -13,9 +13,15 @@ from training.section import Document, Section, Sessions, Words, complete_params
 
 VolatilityKind = Literal["ewma", "garch", "har", "realised_garch"]
 VOLATILITY_KINDS: tuple[str, ...] = get_args(VolatilityKind)
+EXPERIMENT: Final = "futvol"  # where the runs and the studies of the volatility task lie
 REGRESSORS = ("oi_change", "volume", "roll", "holiday")
 Level = Annotated[float, Field(gt=0.5, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def level_name(level: float) -> str:
+    """The digits of a level behind the point, two at least: 0.9 is 90, 0.975 is 975."""
+    return f"{level:.10f}".removeprefix("0.").rstrip("0").ljust(2, "0")
 
 
 class Data(Section):

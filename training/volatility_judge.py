@@ -32,6 +32,7 @@ from training.evaluate.volatility_evidence import (
 from training.evaluate.volatility_rows import backtest_of, residuals_of, scores_of
 from training.volatility_config import VolatilityConfig
 from training.volatility_data import Series, plan_of
+from training.volatility_objective import seen
 from training.volatility_served import ServedForecasts
 from training.walked import Walked
 
@@ -42,7 +43,7 @@ def judge_product(config: VolatilityConfig, walked: Walked, series: Series, serv
     """All that the report shows of a product."""
     first, horizons = walked.first, config.forecast.horizons
     m = len(served.variance)
-    holdout = np.arange(m) >= m - math.floor(m * config.walk.holdout)
+    holdout = np.arange(m) >= seen(len(series.returns), plan_of(config), config.walk.holdout) - first
     forecasts = {name: served.variance[:, j] for j, name in enumerate(served.models)}
     both = {CHOSEN: served.best, COMBINED: served.combined}
     var, es = served_tails(config, walked, served)

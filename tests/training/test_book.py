@@ -168,10 +168,13 @@ def test_a_history_that_was_restated_is_refused(book: Book, tmp_path: Path) -> N
         loaded.extend(there, DAY)
 
 
-def test_a_product_is_projected_on_other_returns(book: Book) -> None:
-    series = book.data.series["M"]  # type: ignore[union-attr]
-    told = book.project("M", series.returns)
+def test_a_product_is_projected_on_other_returns(book: Book, tmp_path: Path) -> None:
+    loaded = Book.load(saved(book, tmp_path / "book"))
+    series, served = book.data.series["M"], book.served["M"]  # type: ignore[union-attr]
+    told = loaded.project("M", series.returns)
     assert told["horizon"].to_list() == [1, 5, 10]
-    assert told["sigma_h"][0] == pytest.approx(math.sqrt(book.walks["M"].tracks["ewma"].variance[-1, 0]), rel=1e-3)
+    assert told["model"].to_list() == [served.models[used] for used in served.used[-1]]
+    # The filter has run over all returns, not over those of the fit's window alone.
+    assert np.allclose(told["sigma_h"], np.sqrt(served.best[-1]), rtol=1e-3)
     with pytest.raises(DataError, match="product XX: it must have a forecast"):
-        book.project("XX", series.returns)
+        loaded.project("XX", series.returns)
