@@ -134,12 +134,26 @@ class Book:
 
     @cached_property
     def served(self) -> dict[str, ServedForecasts]:
-        """Product -> what of its walks is served; DataError where the book was not carried on over a store yet."""
-        return {
-            product: served_forecasts(self.config, one, self._data.series[product])
-            for product, one in self.walks.items()
-            if one.tracks
-        }
+        """Product -> what of its walks is served at every origin; DataError before the book was carried on."""
+        return {product: self._served_since(product, 0, True) for product, one in self.walks.items() if one.tracks}
+
+    @cached_property
+    def _asked(self) -> dict[str, tuple[int, ServedForecasts]]:
+        """Product -> the first row that was asked about, and what is served from there on."""
+        return {}
+
+    def _served_at(self, product: str, row: int) -> ServedForecasts:
+        """What is served at an origin, and later: an evening is spared the choices of all evenings before it."""
+        if "served" in vars(self):
+            return self.served[product]
+        if product not in self._asked or self._asked[product][0] > row:
+            found = self._served_since(product, row, self.config.choice.serve == "combination")
+            self._asked[product] = row, found
+        return self._asked[product][1]
+
+    def _served_since(self, product: str, row: int, with_sets: bool) -> ServedForecasts:
+        series = self._data.series[product]
+        return served_forecasts(self.config, self.walks[product], series, since=row, with_sets=with_sets)
 
     @property
     def _data(self) -> VolatilityData:
@@ -165,9 +179,10 @@ class Book:
         reason = _untold(one, asof, self.config.walk.min_window)
         if reason:
             return [{"product": product, "horizon": h, "reason": reason} for h in self.horizons]
-        series, served = self._data.series[product], self.served[product]
+        series = self._data.series[product]
         origin = int(np.searchsorted(one.sessions, asof))
         row = origin - one.first
+        served = self._served_at(product, row)
         combined = self.config.choice.serve == "combination"
         variance = (served.combined if combined else served.best)[row]
         fits = [one.tracks[served.models[used]].fit_at(origin) for used in served.used[row]]

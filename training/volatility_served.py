@@ -48,8 +48,13 @@ class ServedForecasts:
         return np.where(self.choice >= 0, self.choice, self.base)
 
 
-def served_forecasts(config: VolatilityConfig, walked: Walked, series: Series) -> ServedForecasts:
-    """The forecasts of a product's walks, with what of them is served, at every origin."""
+def served_forecasts(
+    config: VolatilityConfig, walked: Walked, series: Series, *, since: int = 0, with_sets: bool = True
+) -> ServedForecasts:
+    """The forecasts of a product's walks, with what of them is served at the origins from row `since` on.
+
+    with_sets  without confidence sets there is no combination, and much less to compute
+    """
     models, horizons, told = tuple(walked.tracks), config.forecast.horizons, config.choice
     base = models.index(config.base) if config.base in models else 0
     variance = np.stack([track.variance for track in walked.tracks.values()], axis=1)
@@ -64,10 +69,12 @@ def served_forecasts(config: VolatilityConfig, walked: Walked, series: Series) -
     for k, h in enumerate(horizons):
         at = np.ascontiguousarray(variance[:, :, k])
         losses = np.ascontiguousarray(loss[:, :, k])
-        choice[:, k] = choose(losses, h, told.window, available=np.isfinite(at))
-        member[:, :, k] = confidence_sets(
-            losses, h, told.window, every=told.every, size=told.size, block=told.block, reps=told.reps, seed=config.seed
-        )
+        choice[:, k] = choose(losses, h, told.window, available=np.isfinite(at), since=since)
+        if with_sets:
+            member[:, :, k] = confidence_sets(
+                losses, h, told.window, every=told.every, size=told.size, block=told.block, reps=told.reps,
+                seed=config.seed, since=since,
+            )  # fmt: skip
         best[:, k] = np.where(choice[:, k] >= 0, chosen(at, choice[:, k]), at[:, base])
         joined[:, k] = combined(at, member[:, :, k])
         joined[:, k] = np.where(np.isfinite(joined[:, k]), joined[:, k], at[:, base])

@@ -24,6 +24,7 @@ def choose(
     *,
     least: int | None = None,
     available: BoolArray | None = None,
+    since: int = 0,
 ) -> IntArray:
     """Model of least mean loss over the last `window` forecasts whose horizon has ended, at every origin, (n,).
 
@@ -31,11 +32,12 @@ def choose(
     least      forecasts that a choice needs (60, or the window where it is shorter); -1 where there are fewer. A model
                with a tenth fewer than the fullest is not chosen; the others are compared on forecasts that all have
     available  (n, J) models that have a forecast at the origin; None: all. -1 where none that is compared has one
+    since      the first origin that is asked about; -1 before it
     Ties       the first of the models
     """
     least = _least(loss, horizon, window, least)
     chosen = np.full(len(loss), -1)
-    for t, seen in _windows(loss, horizon, window, 1, least):
+    for t, seen in _windows(loss, horizon, window, 1, least, since):
         rows, models = compared(seen, least)
         if available is not None:
             models = models & available[t]
@@ -56,17 +58,19 @@ def confidence_sets(
     reps: int = 1000,
     seed: int,
     least: int | None = None,
+    since: int = 0,
 ) -> BoolArray:
     """Model confidence set of the last `window` forecasts whose horizon has ended, at every origin, (n, J).
 
     A set is made anew every `every` origins and holds in between; no model is in one before `least` forecasts are over.
     block  mean length of the resampled blocks; at least the horizon, over which losses overlap
     least  forecasts that a set needs, as in `choose`
+    since  the first origin that is asked about; what stands before it says nothing
     """
     least = _least(loss, horizon, window, least)
     member = np.zeros(loss.shape, bool)
     draws: dict[int, Float64Array] = {}  # the same resamples for every window of one length
-    for t, seen in _windows(loss, horizon, window, every, least):
+    for t, seen in _windows(loss, horizon, window, every, least, since):
         rows, models = compared(seen, least)
         n = int(np.count_nonzero(rows))
         if n and n not in draws:
@@ -93,7 +97,7 @@ def combined(variance: Float64Array, members: BoolArray) -> Float64Array:
 
 
 def _windows(
-    loss: Float64Array, horizon: int, window: int, every: int, least: int
+    loss: Float64Array, horizon: int, window: int, every: int, least: int, since: int
 ) -> Iterator[tuple[int, Float64Array]]:
     """Origins at which enough forecasts are over, every so many, with the losses known then.
 
@@ -105,7 +109,9 @@ def _windows(
         return
     first = int(told[least - 1]) + horizon
     over = np.searchsorted(told, np.arange(len(loss)) - horizon, side="right")
-    for t in range(first, len(loss), every):
+    # The grid hangs on the first window, whatever is asked about.
+    start = first + max(0, since - first) // every * every
+    for t in range(start, len(loss), every):
         end = int(over[t])
         yield t, dense[max(end - window, 0) : end]
 

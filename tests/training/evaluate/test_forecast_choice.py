@@ -55,6 +55,19 @@ def test_what_comes_later_changes_no_choice_and_no_set(horizon, end):
     np.testing.assert_array_equal(confidence_sets(noise, horizon, 80, every=7, reps=200, seed=1)[:end], sets[:end])
 
 
+@pytest.mark.parametrize("since", [0, 64, 65, 66, 200, 213, 399])
+def test_who_asks_about_late_origins_alone_is_told_the_same_of_them(since):
+    loss = losses(horizon=5)
+    loss[::37] = np.nan
+    settings = {"every": 20, "reps": 50, "seed": 1}
+    late = choose(loss, 5, 100, since=since)
+    assert np.array_equal(late[since:], choose(loss, 5, 100)[since:])
+    assert (late[:since] == -1).all()
+    sets = confidence_sets(loss, 5, 100, since=since, **settings)
+    assert np.array_equal(sets[since:], confidence_sets(loss, 5, 100, **settings)[since:])
+    assert sets[since:].any()
+
+
 def test_a_loss_is_used_on_the_session_its_horizon_ends_and_not_before():
     loss = np.ones((200, 2))
     loss[:, 1] = 1.001
