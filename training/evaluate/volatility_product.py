@@ -132,7 +132,8 @@ def _pictures(product: ProductEvidence, run: VolatilityEvidence, points: int) ->
     if product.news is None:
         drawn.append(_absent(product, "news"))
     else:
-        drawn.append(Drawing(charts.news_impact(product.news, run.base), "Last fit of each model.", half=True))
+        how = "Last fit of each model; those that learn from the range take it as it was."
+        drawn.append(Drawing(charts.news_impact(product.news, run.base), how, half=True))
     if product.var is None:
         return [*drawn, _absent(product, "var")]
     figure = charts.value_at_risk(

@@ -140,7 +140,7 @@ def table(evidence: VolatilityEvidence) -> tuple[tuple[str, ...], ...]:
 def note(config: VolatilityConfig, evidence: VolatilityEvidence, numbers: Mapping[str, float]) -> str:
     """The run's description in Markdown: who wins, by how much, what was skipped."""
     lines = [f"**{config.name}**: {evidence.subtitle}.", ""]
-    lines += [f"- {h} sessions ahead: {summary(evidence, h)}" for h in evidence.horizons]
+    lines += [f"- {h} session{'s' if h > 1 else ''} ahead: {summary(evidence, h)}" for h in evidence.horizons]
     text = table(evidence)
     lines += ["", "| " + " | ".join(text[0]) + " |", "|" + "---|" * len(text[0])]
     lines += ["| " + " | ".join(row) + " |" for row in text[1:]]
