@@ -48,5 +48,23 @@ if not numba.config.CACHE_DIR:
 compiled = njit(nogil=True, cache=True, error_model="numpy")
 # A large part of several kernels: kept by itself, without what calls from Python need.
 inner = njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# The same where a product and a sum may be one rounding, which shortens recursions that wait for each other.
+fused = njit(
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    fastmath={"contract"},
+)
+# The same where, besides, the terms of a sum may be added in any order, several at a time.
+summed = njit(
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    fastmath={"contract", "reassoc", "nsz"},
+)
 # A part of kernels: compiled into them, never called from Python.
 part = njit(nogil=True, error_model="numpy")

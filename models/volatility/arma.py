@@ -29,9 +29,7 @@ def fit_arma(value: Float64Array) -> Mean:
     found: list[tuple[float, tuple[int, int], Float64Array]] = []
     for p in range(_HIGHEST + 1):
         for q in range(_HIGHEST + 1):
-            told = least_squares(
-                _conditional, np.r_[level, np.zeros(p + q)], args=(value / spread, p)
-            )
+            told = least_squares(_conditional, np.r_[level, np.zeros(p + q)], args=(value / spread, p))
             criterion = n * np.log(2 * told.cost / n) + (1 + p + q) * np.log(n)
             found.append((float(criterion), (p, q), np.asarray(told.x, dtype=np.float64)))
     for _, (p, q), at in sorted(found, key=lambda one: one[0]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
@@ -16,7 +15,7 @@ from models.volatility.innovations import SHAPES
 from models.volatility.likelihood import LAWS, SAMPLE, to_natural, to_search
 from models.volatility.means import LAGS, MEAN_PARAMETERS, Mean, MeanKind, design
 from models.volatility.recursions import CODES, VARIANCE_PARAMETERS
-from models.volatility.search import FOUND, ranked, search
+from models.volatility.search import FOUND, KNOWN, search
 
 VarianceKind = Literal["garch", "gjr", "egarch", "aparch", "figarch"]
 LawKind = Literal["normal", "t", "skewt"]
@@ -26,7 +25,6 @@ _BACKCAST: Final = 75
 _START_NU: Final = 8.0
 _LOG_OMEGA: Final = (np.log(1e-8), np.log(10.0))  # about the mean squared residual, as arch bounds it
 _INVERSE_NU: Final = (1 / 500, 1 / 2.05)
-_RESTARTS: Final = 3
 _STEPS: Final = 200
 _STEPS_ON_KINKS: Final = 20
 CORNER: Final = 0.02**2
@@ -112,7 +110,6 @@ class Estimate:
     loglik: float
     nobs: int
     converged: bool
-    calls: int
 
 
 def problem(shape: Shape, returns: Returns, sample: bool) -> tuple[Problem, Mean | None]:
@@ -169,46 +166,65 @@ def backcast(e: Float64Array) -> float:
 
 
 def estimate(posed: Problem, start: Float64Array | None) -> Estimate:
-    """The maximum, searched from given natural parameters in the units of the returns, or from a grid.
+    """The highest of the tops that are found from given parameters and from a few fixed starts.
 
-    Where the search from a grid finds none, the next best points of the grid are tried, three starts in all.
+    Likelihoods of returns with a few shocks beyond the others have several tops, and a warm start climbs its own: so
+    the fixed starts are tried whether or not one is given, each until it reaches the slope of a top that is known.
+    start  natural parameters in the units of the returns
     """
     low, high = bounds(posed)
+    begins = starts(posed)
     if start is not None:
-        begins = to_search(*posed.shape.codes, *posed.shape.counts, _in_units(posed, start))[None]
-    else:
-        begins = ranked_starts(posed)[:_RESTARTS]
-    best: Estimate | None = None
-    for begin in begins:
-        found = _search(posed, np.clip(begin, low, high), low, high)
-        if best is None or (found.converged, found.loglik) > (best.converged, best.loglik):
-            best = found
-        if best.converged:
-            break
-    if best is None or not np.isfinite(best.loglik):
+        begins.insert(0, _in_units(posed, start))
+    tops: list[_Top] = []
+    for theta in begins:
+        x = to_search(*posed.shape.codes, *posed.shape.counts, theta)
+        top = _climb(posed, np.clip(x, low, high), low, high, tops)
+        if top is not None:
+            tops.append(top)
+    best = max(tops, key=lambda one: (one.found, one.loglik))
+    if not np.isfinite(best.loglik):
         raise FitError("garch", "the likelihood must have a value somewhere", "none at any start")
-    return best
+    return _estimate(posed, best)
 
 
-def _search(posed: Problem, begin: Float64Array, low: Float64Array, high: Float64Array) -> Estimate:
+@dataclass(frozen=True)
+class _Top:
+    """Where a search ended."""
+
+    x: Float64Array
+    loglik: float
+    found: bool
+    positive: bool
+
+
+def _climb(posed: Problem, begin: Float64Array, low: Float64Array, high: Float64Array, tops: list[_Top]) -> _Top | None:
+    """Where the search from a start ends; None on the slope of a known top."""
+    codes = posed.shape.codes
+    given = (low, high, posed.y, posed.design, posed.lagged, posed.presample)
+    known = np.array([one.x for one in tops]).reshape(len(tops), len(low)), np.array([one.loglik for one in tops])
+    kinks = posed.shape.variance in ("egarch", "aparch") and posed.shape.counts[0] > 0
+    # |e| gives the likelihood a kink in the mean at every residual: the maximum of a rounded one is looked for first,
+    # and the exact one climbed from there; where it ends on a kink its gradient says nothing.
+    x, loglik, status, positive, _ = search(*codes, begin, *given, CORNER if kinks else 0.0, _STEPS, *known)
+    if status == KNOWN:
+        return None
+    if kinks:
+        x, loglik, _, _, _ = search(*codes, x, *given, 0.0, _STEPS_ON_KINKS, known[0][:0], known[1][:0])
+    return _Top(x, loglik, status == FOUND, positive)
+
+
+def _estimate(posed: Problem, top: _Top) -> Estimate:
+    """Natural parameters, in the units of the returns."""
     shape, n = posed.shape, len(posed.y)
-    told = (low, high, posed.y, posed.design, posed.lagged, posed.presample)
-    if shape.variance in ("egarch", "aparch") and shape.counts[0]:
-        # |e| gives the likelihood a kink in the mean at every residual: the maximum of a rounded one is looked for
-        # first, and the exact one climbed from there; where it ends on a kink its gradient says nothing.
-        x, _, status, positive, calls = search(*shape.codes, begin, *told, CORNER, _STEPS)
-        x, loglik, _, _, more = search(*shape.codes, x, *told, 0.0, _STEPS_ON_KINKS)
-        calls += more
-    else:
-        x, loglik, status, positive, calls = search(*shape.codes, begin, *told, 0.0, _STEPS)
-    theta = to_natural(*shape.codes, *shape.counts, x)
-    ends = status == FOUND and positive and not _integrated(shape, theta)
+    theta = to_natural(*shape.codes, *shape.counts, top.x)
+    ends = top.found and top.positive and not _integrated(shape, theta)
     presample = posed.presample
     if presample == SAMPLE:
         presample = float(np.mean((posed.y - posed.design @ theta[: shape.counts[0]]) ** 2))
     natural = shape.rescaled(theta, posed.spread)
     natural[shape.pushes] /= posed.units
-    return Estimate(natural, presample * posed.spread**2, loglik - n * float(np.log(posed.spread)), n, ends, calls)
+    return Estimate(natural, presample * posed.spread**2, top.loglik - n * float(np.log(posed.spread)), n, ends)
 
 
 def _integrated(shape: Shape, theta: Float64Array) -> bool:
@@ -252,40 +268,33 @@ def bounds(posed: Problem) -> tuple[Float64Array, Float64Array]:
     return np.ascontiguousarray(low), np.ascontiguousarray(high)
 
 
-def ranked_starts(posed: Problem) -> Float64Array:
-    """Points of the search (G, k) on a grid as arch's, the likeliest first."""
+def starts(posed: Problem) -> list[Float64Array]:
+    """Natural parameters to begin with, in the problem's units; the variance in the long run is the sample's.
+
+    A usual one, one that hardly forgets and, of normal innovations, one that forgets at once: on series with a shock
+    beyond all others the likelihood can be highest in each of the places. To a t no shock is beyond all others.
+    """
     shape = posed.shape
     square = float(np.mean((posed.y - posed.design @ posed.first) ** 2))
-    equations = np.array(_grid(shape.variance, square))
     law = {"normal": [], "t": [_START_NU], "skewt": [_START_NU, 0.0]}[shape.law]
-    starts = np.zeros((len(equations), len(shape.names)))
-    starts[:, : shape.equation.start] = posed.first
-    starts[:, shape.equation] = equations
-    starts[:, shape.pushes.stop :] = law
-    return ranked(*shape.codes, starts, posed.y, posed.design, posed.lagged, posed.presample)
+    tail = [*[0.0] * len(shape.regressors), *law]
+    count = 2 if law and shape.variance in ("garch", "gjr") else 3
+    return [np.array([*posed.first, *equation, *tail]) for equation in _equations(shape.variance, square)[:count]]
 
 
-def _grid(variance: VarianceKind, square: float) -> list[list[float]]:
-    """Variance parameters to begin with, of residuals with a mean square; each has that as its long-run variance."""
-    alphas, sums = (0.02, 0.05, 0.1, 0.2), (0.6, 0.85, 0.95, 0.985)
+def _equations(variance: VarianceKind, square: float) -> list[list[float]]:
+    """Variance parameters whose long-run variance is given."""
+    pairs = ((0.05, 0.9), (0.002, 0.997), (0.15, 0.45))  # alpha, beta
     if variance == "garch":
-        return [[square * (1 - p), a, p - a] for a, p in itertools.product(alphas, sums)]
+        return [[square * (1 - a - b), a, b] for a, b in pairs]
     if variance == "gjr":
-        sides = (0.0, 0.05, 0.15)
-        return [
-            [square * (1 - p), a, g, p - a - g / 2]
-            for a, g, p in itertools.product(alphas, sides, sums)
-            if p > a + g / 2
-        ]
+        return [[square * (1 - a - b), 0.7 * a, 0.6 * a, b] for a, b in pairs]
     if variance == "egarch":
-        signed = itertools.product((0.05, 0.15, 0.3), (-0.1, 0.0, 0.1), (0.6, 0.85, 0.95, 0.985))
-        return [[(1 - b) * np.log(square), a, g, b] for a, g, b in signed]
+        return [[(1 - b) * np.log(square), a, -0.2 * a, b] for a, b in ((0.12, 0.95), (0.01, 0.998), (0.3, 0.5))]
     if variance == "aparch":
-        powers = itertools.product(alphas, (-0.4, 0.0, 0.4), sums, (0.8, 1.4, 2.0))
-        return [[square ** (k / 2) * (1 - p), a, g, p - a, k] for a, g, p, k in powers]
-    pairs = itertools.product((0.2, 0.5, 0.7), (0.2, 0.5, 0.8), (0.1, 0.5, 0.9))
+        return [[square**0.75 * (1 - a - b), a, 0.2, b, 1.5] for a, b in pairs]
     found = []
-    for d, share, part in pairs:
+    for d, share, part in ((0.4, 0.5, 0.7), (0.2, 0.2, 0.5), (0.7, 0.5, 0.9)):
         phi = (1 - d) / 2 * share
         # The weights sum to some nine tenths: what the truncation leaves out is close to the rest.
         found.append([0.1 * square * (1 - (d + phi) * part), phi, d, (d + phi) * part])

@@ -68,7 +68,7 @@ class Garch:
         return Shape(self.variance, self.mean, self.innovation, self.regressors)
 
     def fit(self, returns: Returns, start: FittedVolatility | None = None) -> FittedGarch:
-        """Maximise the likelihood; without a start from the best of a grid, and of its next two where that fails."""
+        """Maximise the likelihood, from three starts and from the estimates of an earlier fit where one is given."""
         if len(returns) < self.least:
             raise FitError("garch", f"a fit needs {self.least} returns", f"{len(returns)}")
         missing = [name for name in self.regressors if name not in returns.regressors]

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
 from features.panel import Float64Array
 from models.base import FitError
+from models.volatility.densities import dof_score
 
 Innovation = Literal["normal", "t", "skewt"]
 SHAPES: Final[dict[str, tuple[str, ...]]] = {"normal": (), "t": ("nu",), "skewt": ("nu", "lambda")}
@@ -90,12 +91,11 @@ def log_density(name: str, shape: Sequence[float], z: Float64Array) -> Float64Ar
 def fitted_dof(z: Float64Array) -> float:
     """Degrees of freedom of a t of unit variance that make standardised residuals most likely."""
     low, high = DOF_BOUNDS
-
-    def loss(at: float) -> float:
-        return -log_likelihood("t", (float(np.exp(at)),), z)
-
-    found = minimize_scalar(loss, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-9})
-    return float(np.exp(found.x))
+    if dof_score(high, z) >= 0:
+        return high
+    if dof_score(low, z) <= 0:
+        return low
+    return float(brentq(dof_score, low, high, args=(z,), xtol=1e-10))
 
 
 def _checked(name: str, shape: Sequence[float], shares: Sequence[float] | Float64Array) -> Float64Array:

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from features.operators.compiled import compiled, inner
+from features.operators.compiled import compiled, fused
 from features.panel import Float64Array
 
 GARCH, GJR, EGARCH, APARCH, FIGARCH = range(5)
@@ -35,17 +35,18 @@ MEAN_ABS_NORMAL: Final = float(np.sqrt(2 / np.pi))  # what arch takes off |z| in
 _LOG_LIMIT: Final = 700.0  # beyond it exp overflows
 
 
-@inner
+@fused
 def garch_path(theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array) -> None:
     """GJR, and GARCH where gamma is 0; theta = omega, alpha, gamma, beta."""
     omega, alpha, gamma, beta = theta[0], theta[1], theta[2], theta[3]
     h[0] = omega + (alpha + 0.5 * gamma + beta) * presample + push[0]
     for t in range(len(e)):
         shock = alpha + gamma if e[t] < 0 else alpha
-        h[t + 1] = omega + shock * e[t] * e[t] + beta * h[t] + push[t + 1]
+        # The bracket waits for nothing: only a product and a sum lie between one variance and the next.
+        h[t + 1] = beta * h[t] + (omega + push[t + 1] + shock * e[t] * e[t])
 
 
-@inner
+@fused
 def garch_adjoint(
     theta: Float64Array,
     e: Float64Array,
@@ -66,11 +67,9 @@ def garch_adjoint(
         by_omega += total
         by_beta += total * h[t - 1]
         by_alpha += square
-        shock = alpha
-        if before < 0:
-            by_gamma += square
-            shock += gamma
-        by_residual[t - 1] += 2 * total * shock * before
+        fell = 1.0 if before < 0 else 0.0
+        by_gamma += fell * square
+        by_residual[t - 1] += 2 * total * (alpha + gamma * fell) * before
     total = slope[0] + beta * total
     slope[0] = total
     gradient[0] = by_omega + total
@@ -80,7 +79,7 @@ def garch_adjoint(
     return total * (alpha + 0.5 * gamma + beta)
 
 
-@inner
+@fused
 def egarch_path(
     theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
 ) -> None:
@@ -96,7 +95,7 @@ def egarch_path(
             log = omega + alpha * (size - MEAN_ABS_NORMAL) + gamma * z + beta * log + push[t + 1]
 
 
-@inner
+@fused
 def egarch_adjoint(
     theta: Float64Array,
     e: Float64Array,
@@ -128,7 +127,7 @@ def egarch_adjoint(
     return total * beta / presample
 
 
-@inner
+@fused
 def aparch_path(
     theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, corner: float, h: Float64Array
 ) -> None:
@@ -142,7 +141,7 @@ def aparch_path(
         h[t + 1] = power ** (2 / delta)
 
 
-@inner
+@fused
 def aparch_adjoint(
     theta: Float64Array,
     e: Float64Array,
@@ -195,7 +194,7 @@ def figarch_weights(theta: Float64Array, lags: int) -> Float64Array:
     return weight
 
 
-@inner
+@fused
 def figarch_path(theta: Float64Array, e: Float64Array, push: Float64Array, presample: float, h: Float64Array) -> None:
     """theta = omega, phi, d, beta; squares before the first one are the presample variance."""
     weight = figarch_weights(theta, TRUNCATION)
@@ -211,7 +210,7 @@ def figarch_path(theta: Float64Array, e: Float64Array, push: Float64Array, presa
             beyond -= weight[t]
 
 
-@inner
+@fused
 def figarch_adjoint(
     theta: Float64Array,
     e: Float64Array,

@@ -13,12 +13,14 @@ import numpy as np
 
 from features.operators.compiled import compiled, inner
 from features.panel import BoolArray, Float64Array
-from models.volatility.likelihood import pull_back, to_natural, to_search, value_and_gradient
+from models.volatility.likelihood import pull_back, to_natural, value_and_gradient
 
-FOUND, STUCK, LIMIT = range(3)
+FOUND, STUCK, LIMIT, KNOWN = range(4)
 _GAIN: Final = 1e-10  # of the log-likelihood, that a last step may still promise
 _LONGEST: Final = 1.0  # of a step, in any coordinate of the search
 _DIFFERENCE: Final = 1e-5
+_SAME_PLACE: Final = 0.1  # from a known top in any coordinate, and in the log-likelihood: the same slope
+_SAME_HEIGHT: Final = 0.05
 
 
 @inner
@@ -130,6 +132,15 @@ def into_bounds(x: Float64Array, low: Float64Array, high: Float64Array, out: Flo
 
 
 @inner
+def is_near(x: Float64Array, top: Float64Array) -> bool:
+    """Whether no coordinate is far from that of a top."""
+    far = 0.0
+    for j in range(len(x)):
+        far = max(far, abs(x[j] - top[j]))
+    return far < _SAME_PLACE
+
+
+@inner
 def bend(second: Float64Array, moved: Float64Array, turned: Float64Array) -> bool:
     """BFGS in place, damped where the gradient turned too little; False where the curvature is not positive."""
     k = len(moved)
@@ -166,11 +177,15 @@ def search(
     presample: float,
     corner: float,
     steps: int,
+    tops: Float64Array,
+    heights: Float64Array,
 ) -> tuple[Float64Array, float, int, bool, int]:
     """Where the log-likelihood is largest within bounds, from a start; all in the coordinates of the search.
 
-    Gives the point, the log-likelihood, FOUND, STUCK (no step gains) or LIMIT, whether the curvature in the coordinates
-    that no bound holds is positive, and how often the likelihood was asked.
+    tops, heights  points (m, k) that are known to be tops, and their log-likelihoods (m,): the search ends on their
+                   slopes
+    Gives the point, the log-likelihood, FOUND, STUCK (no step gains), LIMIT or KNOWN (a known top's slope), whether the
+    curvature in the coordinates that no bound holds is positive, and how often the likelihood was asked.
     """
     k, n = len(start), len(y)
     x, there, moved, turned = start.copy(), start.copy(), start.copy(), start.copy()
@@ -228,27 +243,12 @@ def search(
             turned[j] = tried[j] - gradient[j]
             x[j], gradient[j] = there[j], tried[j]
         value = found
+        for i in range(len(tops)):
+            if is_near(x, tops[i]) and abs(-n * value - heights[i]) < _SAME_HEIGHT:
+                return x, -n * value, KNOWN, False, calls
         fresh = False
         if not bend(second, moved, turned):
             second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
             calls += k
             fresh = True
     return x, -n * value, LIMIT, False, calls
-
-
-@compiled
-def ranked(
-    kind: int,
-    law: int,
-    starts: Float64Array,
-    y: Float64Array,
-    design: Float64Array,
-    lagged: Float64Array,
-    presample: float,
-) -> Float64Array:
-    """Points of the search (G, k) of natural parameters (G, k), the likeliest first."""
-    points, found = np.empty(starts.shape), np.empty(len(starts))
-    for i in range(len(starts)):
-        points[i] = to_search(kind, law, design.shape[1], lagged.shape[1], starts[i])
-        found[i] = loss(kind, law, points[i], y, design, lagged, presample, 0.0, np.empty(0))
-    return points[np.argsort(found, kind="mergesort")]

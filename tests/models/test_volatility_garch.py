@@ -13,9 +13,11 @@ from models.base import FitError
 from models.volatility.ahead import exponential, gauss_rule, geometric, powered, shock_of
 from models.volatility.base import Returns
 from models.volatility.errors import standard_errors
-from models.volatility.estimation import Shape, problem, ranked_starts
+from models.volatility.estimation import bounds, problem, starts
 from models.volatility.ewma import Ewma
 from models.volatility.garch import FittedGarch, Garch
+from models.volatility.likelihood import to_natural, to_search
+from models.volatility.search import search
 from tests.models.garch_world import VARIANCES, gjr_t, percent
 
 
@@ -294,8 +296,22 @@ def test_every_variance_falls_back_to_a_simpler_one_and_at_last_to_ewma():
     assert {Garch(one).simpler().variance for one in ("aparch", "figarch")} == {"gjr"}
 
 
-def test_starts_are_ranked_by_their_likelihood():
-    posed, _ = problem(Shape("gjr", "constant", "t", ()), percent(600), False)
-    starts = ranked_starts(posed)
-    assert len(starts) > 30
-    assert len({tuple(one) for one in starts}) == len(starts)
+def test_a_warm_start_on_a_lower_top_does_not_keep_the_fit_there():
+    """A shock beyond all others makes two tops: of a variance that forgets it at once, and of one that never quite."""
+    several = 0
+    for seed in range(40):
+        y = gjr_t(600, seed)[0]
+        y[300] = 15.0
+        here, spec = Returns(y), Garch()
+        posed, _ = problem(spec.shape, here, False)
+        low, high = bounds(posed)
+        begins = [to_search(*spec.shape.codes, *spec.shape.counts, theta) for theta in starts(posed)]
+        none = np.empty((0, 4)), np.empty(0)
+        given = (low, high, posed.y, posed.design, posed.lagged, posed.presample, 0.0, 200, *none)
+        tops = [search(*spec.shape.codes, np.clip(x, low, high), *given) for x in begins]
+        heights = [one[1] - 600 * np.log(posed.spread) for one in tops]
+        several += np.ptp(heights) > 1e-3
+        lowest = to_natural(*spec.shape.codes, *spec.shape.counts, tops[int(np.argmin(heights))][0])
+        warm = replace(spec.fit(here), theta=tuple(spec.shape.rescaled(lowest, posed.spread).tolist()))
+        assert spec.fit(here, warm).loglik == pytest.approx(max(heights), abs=1e-8)
+    assert several > 3

@@ -76,8 +76,8 @@ def test_the_search_stays_within_its_bounds_and_finds_the_top_on_one():
     """A constant variance: the shock's share ends at 0, where its bound is."""
     y = np.random.default_rng(8).choice([-1.0, 1.0], 500)
     low, high = np.array([-18.0, 0.0, 0.0]), np.array([2.0, 1.0, 1.0])
-    design, lagged = np.empty((500, 0)), np.empty((501, 0))
-    x, loglik, _, _, _ = search(0, 0, np.array([-2.0, 0.9, 0.1]), low, high, y, design, lagged, 1.0, 0.0, 200)
+    design, lagged, none = np.empty((500, 0)), np.empty((501, 0)), (np.empty((0, 3)), np.empty(0))
+    x, loglik, _, _, _ = search(0, 0, np.array([-2.0, 0.9, 0.1]), low, high, y, design, lagged, 1.0, 0.0, 200, *none)
     assert (low <= x).all()
     assert (x <= high).all()
     assert loglik == pytest.approx(-0.5 * 500 * (np.log(2 * np.pi) + 1), rel=1e-6)
