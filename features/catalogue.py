@@ -109,7 +109,8 @@ class Catalogue(Mapping[str, Factor]):
         if not expressions:
             return self
         factors = dict(self._factors)
-        names = (*self, *fields_of(self.asset_class), *FACTS, *expressions)
+        fields = fields_of(self.asset_class)
+        names = (*self, *fields, *FACTS, *expressions)
         read: dict[str, list[str]] = {}
         for name, text in expressions.items():
             who = f"expression {name}"
@@ -117,7 +118,7 @@ class Catalogue(Mapping[str, Factor]):
             node = parse(text, names, QLIB_FIELDS.get(self.asset_class), who)
             read[name] = [i for i in leaves([node]) if i in expressions]
             late = any(
-                FIELDS[i].known == "settle" if i in FIELDS else i in self and self[i].known == "settle"
+                FIELDS[i].known == "settle" if i in fields else i in self and self[i].known == "settle"
                 for i in leaves([node])
             )
             factors[name] = written(
@@ -144,7 +145,7 @@ class Catalogue(Mapping[str, Factor]):
             **dict.fromkeys(_RESERVED, "a column of the store"),
             **dict.fromkeys(QLIB_FIELDS.get(self.asset_class, ()), "a $field of qlib's"),
             **dict.fromkeys(FACTS, "a fact"),
-            **dict.fromkeys(FIELDS, "a field"),
+            **dict.fromkeys(fields_of(self.asset_class), "a field"),
             **dict.fromkeys(self, "a factor"),
         }
         if name in taken:

@@ -93,7 +93,7 @@ def dates(column: pl.Series, origin: str) -> pl.Series:
 
 
 def _require(columns: list[str], batch: Batch) -> None:
-    strangers = [c for c in columns if c not in FIELDS and not c.startswith("_")]
+    strangers = [c for c in columns if not (c in FIELDS and FIELDS[c].ingested) and not c.startswith("_")]
     needed = ("order_book_id", "date", *required_fields(batch.table, _only_series(batch)))
     for name in needed:
         if name in columns:

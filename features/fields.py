@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass
 
 ASSET_CLASSES = ("CS", "ETF", "INDX", "Future", "Option")
+# Whose bars nobody ingests: features.product_bars makes a row a (session, product of futures) from the contracts' bars.
+DERIVED_CLASSES = ("Product",)
+EVERY_CLASS = (*ASSET_CLASSES, *DERIVED_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -36,32 +39,76 @@ class Field:
         """Quoted in the currency of the asset (or in index points), so it must be positive."""
         return self.unit == "price"
 
+    @property
+    def ingested(self) -> bool:
+        """Whether a vendor gives it, for some class."""
+        return bool({*self.required, *self.optional} - set(DERIVED_CLASSES))
+
 
 _ALL = ASSET_CLASSES
 _SPOT = ("CS", "ETF")
 _DERIVATIVE = ("Future", "Option")
+# What the contracts of a chain are called (features.roles), and what is told of each: name, unit, when it is known.
+ROLE_NAMES = {
+    "near": "近月",
+    "next": "次月",
+    "dominant": "主力",
+    "sub_dominant": "次主力",
+    "far": "远月",
+    "current": "当月",
+    "q1": "当季",
+    "q2": "次季",
+}
+OF_ROLES = {
+    "close": ("收盘价", "price", "close"),
+    "settlement": ("结算价", "price", "settle"),
+    "volume": ("成交量", "contracts", "close"),
+    "open_interest": ("持仓量", "contracts", "settle"),
+    "ttm": ("剩余期限", "years", "open"),
+    "month": ("交割月", "yyyymm", "open"),
+    "dividends": ("到期前分红现值", "index points", "settle"),
+}
+_PRODUCT = (
+    Field("ret", "展期调整收益率", "ln", "close", (), ("Product",)),
+    Field("is_roll", "换月首日", "flag", "open", (), ("Product",)),
+    Field("prev_open_interest", "主力合约前一日持仓量", "contracts", "open", (), ("Product",)),
+    Field("spot", "现货指数收盘价", "price", "close", (), ("Product",)),
+    Field("late_close", "期货晚于现货收盘", "flag", "open", (), ("Product",)),
+    Field("risk_free", "无风险利率", "p.a.", "open", (), ("Product",)),
+    Field("dividends_estimated", "分红含上年季节估计", "flag", "settle", (), ("Product",)),
+    Field("chain_contracts", "曲线上的合约数", "contracts", "settle", (), ("Product",)),
+    Field("chain_slope", "全合约曲线斜率", "p.a.", "settle", (), ("Product",)),
+    Field("chain_curvature", "全合约曲线曲率", "p.a. a year", "settle", (), ("Product",)),
+    Field("roll_slope", "最近一次换月的价差斜率", "p.a.", "open", (), ("Product",)),
+    *(
+        Field(f"{of}_{role}", f"{called}合约{zh}", unit, known, (), ("Product",))
+        for role, called in ROLE_NAMES.items()
+        for of, (zh, unit, known) in OF_ROLES.items()
+    ),
+)
 
 FIELDS = {
     f.name: f
     for f in (
-        Field("open", "开盘价", "price", "close", _ALL),
-        Field("high", "最高价", "price", "close", _ALL),
-        Field("low", "最低价", "price", "close", _ALL),
-        Field("close", "收盘价", "price", "close", _ALL),
+        Field("open", "开盘价", "price", "close", _ALL, ("Product",)),
+        Field("high", "最高价", "price", "close", _ALL, ("Product",)),
+        Field("low", "最低价", "price", "close", _ALL, ("Product",)),
+        Field("close", "收盘价", "price", "close", _ALL, ("Product",)),
         Field("prev_close", "昨收盘价（除权参考价）", "price", "open", _SPOT, ("INDX",)),
         Field("limit_up", "涨停价", "price", "open", ("CS",), ("ETF", "Future", "Option")),
         Field("limit_down", "跌停价", "price", "open", ("CS",), ("ETF", "Future", "Option")),
-        Field("settlement", "结算价", "price", "settle", _DERIVATIVE),
-        Field("prev_settlement", "昨结算价", "price", "open", _DERIVATIVE),
+        Field("settlement", "结算价", "price", "settle", _DERIVATIVE, ("Product",)),
+        Field("prev_settlement", "昨结算价", "price", "open", _DERIVATIVE, ("Product",)),
         Field("iopv", "基金份额参考净值", "price", "close", (), ("ETF",)),
         Field("strike_price", "行权价", "price", "open", ("Option",)),
-        Field("volume", "成交量", "shares or contracts", "close", (*_SPOT, *_DERIVATIVE), ("INDX",)),
+        Field("volume", "成交量", "shares or contracts", "close", (*_SPOT, *_DERIVATIVE), ("INDX", "Product")),
         Field("total_turnover", "成交额", "CNY", "close", _SPOT, ("INDX", *_DERIVATIVE)),
         Field("num_trades", "成交笔数", "trades", "close", (), _SPOT, since="2021-06-25"),
-        Field("open_interest", "持仓量", "contracts", "settle", _DERIVATIVE),
+        Field("open_interest", "持仓量", "contracts", "settle", _DERIVATIVE, ("Product",)),
         Field("contract_multiplier", "合约乘数", "units per contract", "open", ("Option",), ("Future",)),
         Field("suspended", "停牌", "flag", "close", (), _SPOT),
         Field("is_st", "ST", "flag", "open", (), ("CS",)),
+        *_PRODUCT,
     )
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-from features.fields import FACTS, FIELDS
+from features.fields import DERIVED_CLASSES, FACTS, FIELDS
 from features.limits import board
 from features.panel import BoolArray, DataError, Float64Array, IntArray, Panels, SessionArray
 from features.sessions import Calendar, Day, following
@@ -19,15 +19,19 @@ from features.store import KEYS, Store
 
 BOARD_CODES = ("main", "star", "chinext", "bse", "other")
 _OF_THE_CALENDAR = ("weekday", "month", "month_end", "before_holiday")
+# Of assets that reference/instruments lists; a product of futures is none.
+_OF_INSTRUMENTS = ("listed_sessions", "listed_count", "board", "industry")
 
 
 def available(store: Store, asset_class: str) -> tuple[str, ...]:
     """Names of all fields and reference facts that can be read for the asset class."""
     columns = store.scan(f"bars/{asset_class}").collect_schema().names()
+    fields = [c for c in columns if c not in KEYS and c != "source"]
+    if asset_class in DERIVED_CLASSES:
+        return (*fields, *(f for f in FACTS if f not in _OF_INSTRUMENTS))
     instruments = store.instruments(asset_class)
     known_industry = "industry" in instruments.columns and instruments["industry"].null_count() < len(instruments)
-    facts = [f for f in FACTS if f != "industry" or known_industry]
-    return (*(c for c in columns if c not in KEYS and c != "source"), *facts)
+    return (*fields, *(f for f in FACTS if f != "industry" or known_industry))
 
 
 def read_inputs(

@@ -25,7 +25,7 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.exceptions import DeltaError
 from filelock import FileLock, Timeout
 
-from features.fields import ASSET_CLASSES
+from features.fields import EVERY_CLASS
 from features.panel import DataError, Panels
 from features.rows import YEAR, cast_to_stored, day_column, differences, ordered, storable, unknown, widened
 from features.sessions import Calendar, Day, as_day, exchange_calendar
@@ -150,8 +150,8 @@ class Store:
                 N = every asset of the table, sorted; `first` counts the lookback rows
         Errors  DataError for an unknown class or field, and where no row lies in [start, end]
         """
-        if asset_class not in ASSET_CLASSES:
-            raise unknown("store", "asset class", asset_class, ASSET_CLASSES)
+        if asset_class not in EVERY_CLASS:
+            raise unknown("store", "asset class", asset_class, EVERY_CLASS)
         return self._wide(f"bars/{asset_class}", fields, start, end, lookback, version)
 
     def read_table(

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from features.fields import FIELDS, fields_of
+from features.fields import DERIVED_CLASSES, FIELDS, fields_of
 from features.sessions import Calendar
 
 Severity = Literal["quarantine", "flag"]
@@ -248,7 +248,7 @@ def missing_limits() -> pl.Expr:
 
 def _missing(name: str) -> Validator:
     field = FIELDS[name]
-    classes = tuple(sorted({*field.required, *field.optional}))
+    classes = tuple(sorted({*field.required, *field.optional} - set(DERIVED_CLASSES)))
     meaning = f"No {name} ({field.zh}) on the row."
     return Validator(f"missing_{name}", "flag", classes, (name,), pl.col(name).is_null(), meaning)
 
@@ -256,7 +256,7 @@ def _missing(name: str) -> Validator:
 _SELDOM_MISSED = (*PRICES, "limit_up", "limit_down")
 VALIDATORS: tuple[Validator, ...] = (
     *(thing for thing in tuple(globals().values()) if isinstance(thing, Validator)),
-    *(_missing(name) for name in FIELDS if name not in _SELDOM_MISSED),
+    *(_missing(name) for name, field in FIELDS.items() if field.ingested and name not in _SELDOM_MISSED),
 )
 
 
