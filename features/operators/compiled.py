@@ -15,14 +15,15 @@ import numba
 from numba import njit
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_MODELS = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "models", "volatility")
+_ROOT = os.path.dirname(os.path.dirname(_HERE))
+_MODELS = [os.path.join(_ROOT, "models", family) for family in ("spread", "volatility")]
 _ASKS = b"from features.operators.compiled import"
 
 
 def _state() -> str:
     """Digest of the source of every operator, and of the files of models that hold kernels."""
     digest = hashlib.sha256()
-    for folder in (_HERE, _MODELS):
+    for folder in (_HERE, *_MODELS):
         for name in sorted(os.listdir(folder)):
             if name.endswith(".py"):
                 with open(os.path.join(folder, name), "rb") as source:
