@@ -1,0 +1,172 @@
+"""Two contracts of a product as one spread: its level, what changes it, and what a position in it earns.
+
+Row t is decided at the close of t: it holds the pair that may be traded for the sessions to come. The level and the
+change of a row are of that pair alone, and what a position earns is of the pair that was decided on, to the end,
+whatever pair is decided on later: nothing is spliced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from features.chain import DAYS_A_YEAR, Chain
+from features.panel import AssetArray, BoolArray, DataError, Float64Array, IntArray, SessionArray
+
+
+@dataclass(frozen=True)
+class CalendarPair:
+    """The near and the far contract of a product, (T,) each; NaN and "" where there is no pair.
+
+    near, far     order_book_id of the pair that is decided on at each close
+    spread        ln(far / near) of the closes
+    change        of the spread of this pair since the session before
+    ttm_near, ttm_far  calendar days to the last trading day over 365
+    sessions_left      of the near contract
+    slope_gap     slope of the curve at the far maturity less that at the near one, a year: d ln F / dT of the parabola
+                  through the pair and the third contract; 0 where there is no third one
+    is_roll       another pair than on the session before
+    """
+
+    product: str
+    sessions: SessionArray = field(repr=False)
+    near: AssetArray = field(repr=False)
+    far: AssetArray = field(repr=False)
+    spread: Float64Array = field(repr=False)
+    change: Float64Array = field(repr=False)
+    close_near: Float64Array = field(repr=False)
+    close_far: Float64Array = field(repr=False)
+    open_interest_near: Float64Array = field(repr=False)
+    open_interest_far: Float64Array = field(repr=False)
+    volume_near: Float64Array = field(repr=False)
+    volume_far: Float64Array = field(repr=False)
+    ttm_near: Float64Array = field(repr=False)
+    ttm_far: Float64Array = field(repr=False)
+    sessions_left: IntArray = field(repr=False)
+    slope_gap: Float64Array = field(repr=False)
+    is_roll: BoolArray = field(repr=False)
+    multiplier: float
+    _close: Float64Array = field(repr=False)
+    _at: tuple[IntArray, IntArray] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    def earned(self, horizon: int) -> Float64Array:
+        """What the far contract returns more than the near one over t + 1 to t + horizon, (T,): a label.
+
+        NaN  no pair, a close that is missing at either end, or the near contract's last day within the horizon
+        """
+        if horizon < 1:
+            raise DataError(f"pair {self.product}", "a horizon must be of 1 session or more", f"{horizon}")
+        near, far = self._at
+        t = len(self)
+        out = np.full(t, np.nan)
+        if t <= horizon:
+            return out
+        now = np.arange(t - horizon)
+        held = (near[now] >= 0) & (far[now] >= 0) & (self.sessions_left[now] >= horizon)
+        then = now + horizon
+        moved = [
+            np.log(self._close[then, np.maximum(leg[now], 0)]) - np.log(self._close[now, np.maximum(leg[now], 0)])
+            for leg in (near, far)
+        ]
+        out[now] = np.where(held, moved[1] - moved[0], np.nan)
+        return out
+
+    def roll_down(self, horizon: int) -> Float64Array:
+        """What an unchanged curve would make a position earn over the horizon, (T,).
+
+        Time carries both contracts down the curve: -(slope at the far - slope at the near maturity) times the calendar
+        days that the horizon spans, over 365. NaN where the horizon reaches past the sessions. Source  04 §6.1
+        """
+        out, t = np.full(len(self), np.nan), len(self)
+        if t > horizon:
+            days = (self.sessions[horizon:] - self.sessions[:-horizon]).astype(np.float64)
+            out[:-horizon] = -self.slope_gap[:-horizon] * days / DAYS_A_YEAR
+        return out
+
+    def excess(self, horizon: int) -> Float64Array:
+        """The spread excess return over the horizon, (T,): earned less rolled down. A label. Source  04 §6.1"""
+        return self.earned(horizon) - self.roll_down(horizon)
+
+
+def calendar_pair(chain: Chain, near: IntArray, far: IntArray) -> CalendarPair:
+    """The pair of two roles of a chain.
+
+    near, far  (T + 1,) positions in the chain as `roles` gives them, -1 for none: what is decided on at the close of t
+               is the role of t + 1
+    """
+    t = len(chain.sessions)
+    if near.shape != (t + 1,) or far.shape != (t + 1,):
+        raise DataError(f"pair {chain.product}", "roles must be of all sessions and the next", f"{near.shape}")
+    first, second = near[1:], far[1:]
+    both = (first >= 0) & (second >= 0) & (first != second)
+    first, second = np.where(both, first, -1), np.where(both, second, -1)
+    close = np.where(chain.traded, chain["close"], np.nan)
+    rows = np.arange(t)
+
+    def of(panel: Float64Array, leg: IntArray, back: int = 0) -> Float64Array:
+        at = np.maximum(rows - back, 0)
+        return np.where(both & (rows >= back), panel[at, np.maximum(leg, 0)], np.nan)
+
+    ttm, left = chain.ttm(), chain.sessions_left()[:-1]
+    near_close, far_close = of(close, first), of(close, second)
+    spread = np.log(far_close) - np.log(near_close)
+    before = np.log(of(close, second, 1)) - np.log(of(close, first, 1))
+    names = np.append(chain.contracts.ids, "")
+    changed = np.concatenate([[False], (first[1:] != first[:-1]) | (second[1:] != second[:-1])])
+    return CalendarPair(
+        chain.product,
+        chain.sessions,
+        names[first],
+        names[second],
+        spread,
+        spread - before,
+        near_close,
+        far_close,
+        of(chain["open_interest"], first),
+        of(chain["open_interest"], second),
+        of(chain["volume"], first),
+        of(chain["volume"], second),
+        of(ttm, first),
+        of(ttm, second),
+        np.where(both, left[rows, np.maximum(first, 0)], 0),
+        _slope_gap(np.log(close), ttm, first, second, both),
+        np.asarray(changed & both),
+        _multiplier(chain, first, second),
+        close,
+        (first, second),
+    )
+
+
+def _slope_gap(
+    log_close: Float64Array, ttm: Float64Array, near: IntArray, far: IntArray, both: BoolArray
+) -> Float64Array:
+    """Slope at the far maturity less slope at the near one of the parabola through three contracts, (T,).
+
+    The third is the nearest in maturity, behind the far one or else before or between, that has a close. Of a parabola
+    the slopes differ by its second derivative times the distance.
+    """
+    out = np.where(both, 0.0, np.nan)
+    for row in np.flatnonzero(both):
+        one, two = near[row], far[row]
+        known = np.flatnonzero(np.isfinite(log_close[row]) & np.isfinite(ttm[row]))
+        others = known[(known != one) & (known != two)]
+        if not len(others) or not np.isfinite(log_close[row, [one, two]]).all():
+            continue
+        behind = others[others > two]
+        third = behind[0] if len(behind) else others[np.argmin(np.abs(ttm[row, others] - ttm[row, two]))]
+        x, y = ttm[row, [one, two, third]], log_close[row, [one, two, third]]
+        if len(np.unique(x)) < 3:
+            continue
+        steep = (y[2] - y[1]) / (x[2] - x[1]) - (y[1] - y[0]) / (x[1] - x[0])
+        out[row] = 2 * steep / (x[2] - x[0]) * (x[1] - x[0])
+    return out
+
+
+def _multiplier(chain: Chain, near: IntArray, far: IntArray) -> float:
+    """CNY a point, of the last pair; NaN where nobody says."""
+    there = np.flatnonzero((near >= 0) & (far >= 0))
+    return float(chain.contracts.multiplier[near[there[-1]]]) if len(there) else float("nan")
