@@ -60,7 +60,7 @@ def leaderboard(
         for h in ratios
     ]
     if len(steps) > 1:
-        figure.update_layout(updatemenus=[_buttons(steps, y=1, top=34)], margin_t=118)
+        figure.update_layout(updatemenus=[buttons(steps, y=1, top=34)], margin_t=118)
         figure.update_layout(title_yref="container", title_y=1, title_yanchor="top", title_pad_t=14)
     figure.update_layout(margin_b=12)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="")
@@ -101,7 +101,7 @@ def forecast_against_range(
     )
     styled(figure, "Forecast of one session against its range 预测与极差波动率", "volatility, % a year")
     steps = [{"label": t, "method": "relayout", "args": ["yaxis.type", t]} for t in ("linear", "log")]
-    figure.update_layout(updatemenus=[_buttons(steps, x=1, y=1, top=8)])
+    figure.update_layout(updatemenus=[buttons(steps, x=1, y=1, top=8)])
     _shaded(figure, sessions, holdout)
     return figure
 
@@ -256,7 +256,7 @@ def _sessions(horizon: int) -> str:
     return f"{horizon} session{'s' if horizon > 1 else ''}"
 
 
-def _buttons(steps: Sequence[Mapping[str, object]], *, y: float, top: int, x: float = 0) -> dict[str, object]:
+def buttons(steps: Sequence[Mapping[str, object]], *, y: float, top: int, x: float = 0) -> dict[str, object]:
     """A row of buttons over the drawing."""
     side = "right" if x else "left"
     pad = {"b": top, "t": 0, "l": 0, "r": 0}

@@ -123,6 +123,13 @@ def test_the_interval_of_the_ic_holds_the_truth_as_often_as_it_says():
     assert 0.88 <= held / 300 <= 0.99
 
 
+def test_the_error_of_a_high_correlation_is_that_of_two_normals():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=20_000)
+    f = 0.7 * y + math.sqrt(1 - 0.49) * rng.normal(size=20_000)
+    assert time_ic(y, f, 1, method="pearson").mean.se == pytest.approx((1 - 0.49) / math.sqrt(20_000), rel=0.1)
+
+
 def test_too_few_rows_have_numbers_but_no_test():
     y, f = planted(5, n=20)
     found = out_of_sample(y, f, None, 5, nested=True)

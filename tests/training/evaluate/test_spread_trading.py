@@ -157,6 +157,23 @@ def test_the_summary_counts_losses_tails_and_falls():
     assert min(lots) > 100
 
 
+def test_capacity_is_what_nine_tenths_of_the_fills_carry():
+    rng = np.random.default_rng(2)
+    far, near, z = np.full(600, 4000.0), np.full(600, 3900.0), np.tile([2.5, 0, 0, 0, 0], 120)
+    whole = pair(far, near, volume=0.0)
+    volumes = [rng.uniform(100, 9000, 600), rng.uniform(100, 9000, 600)]
+    legs = [replace(leg, volume=volume) for leg, volume in zip((whole.first, whole.second), volumes, strict=True)]
+    done = trade(replace(whole, first=legs[0], second=legs[1]), signal(z), RULE)
+    assert len(done.trades) > 100
+    carries = [
+        0.01 * min(volumes[0][row] / 2, volumes[1][row] / 2) * 2 * 10 * 4000
+        for one in done.trades
+        for row in (one.entered, one.left)
+    ]
+    assert capacity(done) == pytest.approx(np.quantile(carries, 0.1))
+    assert np.isnan(capacity(trade(pair(FAR, NEAR), signal(Z), RULE)))
+
+
 def test_noise_is_not_called_certain():
     rng = np.random.default_rng(5)
     far = 4000 * np.exp(np.cumsum(0.01 * rng.normal(size=1500)))
