@@ -1,4 +1,4 @@
-"""Two contracts of a product as one spread: its level, what changes it, and what a position in it earns.
+"""Two prices as one spread, two contracts or a contract and its index: level, change, what a position in it earns.
 
 Row t is decided at the close of t: it holds the pair that may be traded for the sessions to come. The level and the
 change of a row are of that pair alone, and what a position earns is of the pair that was decided on, to the end,
@@ -7,6 +7,7 @@ whatever pair is decided on later: nothing is spliced.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,16 +17,16 @@ from features.panel import AssetArray, BoolArray, DataError, Float64Array, IntAr
 
 
 @dataclass(frozen=True)
-class CalendarPair:
-    """The near and the far contract of a product, (T,) each; NaN and "" where there is no pair.
+class Pair:
+    """A near and a far leg, (T,) each; NaN and "" where there is no pair.
 
-    near, far     order_book_id of the pair that is decided on at each close
+    near, far     order_book_id of the legs that are decided on at each close; of a basis the near leg is the index
     spread        ln(far / near) of the closes
     change        of the spread of this pair since the session before
     ttm_near, ttm_far  calendar days to the last trading day over 365
-    sessions_left      of the near contract
+    sessions_left      of the contract that ends first
     slope_gap     slope of the curve at the far maturity less that at the near one, a year: d ln F / dT of the parabola
-                  through the pair and the third contract; 0 where there is no third one
+                  through the pair and a third contract; 0 where there is none, and for a basis
     is_roll       another pair than on the session before
     """
 
@@ -54,9 +55,9 @@ class CalendarPair:
         return len(self.sessions)
 
     def earned(self, horizon: int) -> Float64Array:
-        """What the far contract returns more than the near one over t + 1 to t + horizon, (T,): a label.
+        """What the far leg returns more than the near one over t + 1 to t + horizon, (T,): a label.
 
-        NaN  no pair, a close that is missing at either end, or the near contract's last day within the horizon
+        NaN  no pair, a close that is missing at either end, or a last trading day within the horizon
         """
         if horizon < 1:
             raise DataError(f"pair {self.product}", "a horizon must be of 1 session or more", f"{horizon}")
@@ -92,8 +93,8 @@ class CalendarPair:
         return self.earned(horizon) - self.roll_down(horizon)
 
 
-def calendar_pair(chain: Chain, near: IntArray, far: IntArray) -> CalendarPair:
-    """The pair of two roles of a chain.
+def calendar_pair(chain: Chain, near: IntArray, far: IntArray) -> Pair:
+    """The pair of two roles of a chain: long the far contract, short the near one, of equal value.
 
     near, far  (T + 1,) positions in the chain as `roles` gives them, -1 for none: what is decided on at the close of t
                is the role of t + 1
@@ -104,41 +105,84 @@ def calendar_pair(chain: Chain, near: IntArray, far: IntArray) -> CalendarPair:
     first, second = near[1:], far[1:]
     both = (first >= 0) & (second >= 0) & (first != second)
     first, second = np.where(both, first, -1), np.where(both, second, -1)
-    close = np.where(chain.traded, chain["close"], np.nan)
-    rows = np.arange(t)
-
-    def of(panel: Float64Array, leg: IntArray, back: int = 0) -> Float64Array:
-        at = np.maximum(rows - back, 0)
-        return np.where(both & (rows >= back), panel[at, np.maximum(leg, 0)], np.nan)
-
-    ttm, left = chain.ttm(), chain.sessions_left()[:-1]
-    near_close, far_close = of(close, first), of(close, second)
-    spread = np.log(far_close) - np.log(near_close)
-    before = np.log(of(close, second, 1)) - np.log(of(close, first, 1))
-    names = np.append(chain.contracts.ids, "")
-    changed = np.concatenate([[False], (first[1:] != first[:-1]) | (second[1:] != second[:-1])])
-    return CalendarPair(
-        chain.product,
-        chain.sessions,
-        names[first],
-        names[second],
-        spread,
-        spread - before,
-        near_close,
-        far_close,
-        of(chain["open_interest"], first),
-        of(chain["open_interest"], second),
-        of(chain["volume"], first),
-        of(chain["volume"], second),
-        of(ttm, first),
-        of(ttm, second),
-        np.where(both, left[rows, np.maximum(first, 0)], 0),
+    close, ttm = np.where(chain.traded, chain["close"], np.nan), chain.ttm()
+    left = chain.sessions_left()[:-1]
+    legs = _Legs(close, first, second)
+    return legs.pair(
+        chain,
+        np.append(chain.contracts.ids, ""),
+        {name: chain[name] for name in ("open_interest", "volume")} | {"ttm": ttm},
+        np.where(both, left[np.arange(t), np.maximum(first, 0)], 0),
         _slope_gap(np.log(close), ttm, first, second, both),
-        np.asarray(changed & both),
-        _multiplier(chain, first, second),
-        close,
-        (first, second),
     )
+
+
+def basis_pair(chain: Chain, contract: IntArray, spot: Float64Array, index: str) -> Pair:
+    """A contract against its index: long the contract, short the index.
+
+    contract  (T + 1,) positions in the chain, as of `calendar_pair`
+    spot      (T,) closes of the index, of the order_book_id `index`
+    """
+    t, n = len(chain.sessions), len(chain.contracts)
+    if contract.shape != (t + 1,) or spot.shape != (t,):
+        raise DataError(f"basis {chain.product}", "roles must be of all sessions and the next", f"{contract.shape}")
+    far = contract[1:]
+    close = np.column_stack([np.where(chain.traded, chain["close"], np.nan), spot])
+    legs = _Legs(close, np.where(far >= 0, n, -1), far)
+    unknown = np.full((t, 1), np.nan)
+    more = {name: np.hstack([chain[name], unknown]) for name in ("open_interest", "volume")}
+    # An index does not end: its maturity is now.
+    more["ttm"] = np.hstack([chain.ttm(), np.zeros((t, 1))])
+    left = np.where(far >= 0, chain.sessions_left()[:-1][np.arange(t), np.maximum(far, 0)], 0)
+    return legs.pair(
+        chain, np.concatenate([chain.contracts.ids, [index, ""]]), more, left, np.where(far >= 0, 0.0, np.nan)
+    )
+
+
+@dataclass(frozen=True)
+class _Legs:
+    """Closes of all that a leg can be, (T, M), and which it is on each session, -1 for none."""
+
+    close: Float64Array
+    near: IntArray
+    far: IntArray
+
+    def of(self, panel: Float64Array, leg: IntArray, back: int = 0) -> Float64Array:
+        """A panel's cells of a leg, `back` sessions before, (T,)."""
+        rows = np.arange(len(leg))
+        told = (self.near >= 0) & (self.far >= 0) & (rows >= back)
+        return np.where(told, panel[np.maximum(rows - back, 0), np.maximum(leg, 0)], np.nan)
+
+    def pair(
+        self, chain: Chain, names: AssetArray, more: Mapping[str, Float64Array], left: IntArray, slope_gap: Float64Array
+    ) -> Pair:
+        """The pair; names has "" last."""
+        near, far = self.near, self.far
+        spread = np.log(self.of(self.close, far)) - np.log(self.of(self.close, near))
+        before = np.log(self.of(self.close, far, 1)) - np.log(self.of(self.close, near, 1))
+        changed = np.concatenate([[False], (near[1:] != near[:-1]) | (far[1:] != far[:-1])])
+        return Pair(
+            product=chain.product,
+            sessions=chain.sessions,
+            near=names[near],
+            far=names[far],
+            spread=spread,
+            change=spread - before,
+            close_near=self.of(self.close, near),
+            close_far=self.of(self.close, far),
+            open_interest_near=self.of(more["open_interest"], near),
+            open_interest_far=self.of(more["open_interest"], far),
+            volume_near=self.of(more["volume"], near),
+            volume_far=self.of(more["volume"], far),
+            ttm_near=self.of(more["ttm"], near),
+            ttm_far=self.of(more["ttm"], far),
+            sessions_left=left,
+            slope_gap=slope_gap,
+            is_roll=np.asarray(changed & (near >= 0) & (far >= 0)),
+            multiplier=_multiplier(chain, far),
+            _close=self.close,
+            _at=(near, far),
+        )
 
 
 def _slope_gap(
@@ -166,7 +210,7 @@ def _slope_gap(
     return out
 
 
-def _multiplier(chain: Chain, near: IntArray, far: IntArray) -> float:
-    """CNY a point, of the last pair; NaN where nobody says."""
-    there = np.flatnonzero((near >= 0) & (far >= 0))
-    return float(chain.contracts.multiplier[near[there[-1]]]) if len(there) else float("nan")
+def _multiplier(chain: Chain, far: IntArray) -> float:
+    """CNY a point, of the last far leg; NaN where nobody says."""
+    there = np.flatnonzero(far >= 0)
+    return float(chain.contracts.multiplier[far[there[-1]]]) if len(there) else float("nan")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.chain import Chain, chain
-from features.pairs import CalendarPair, calendar_pair
+from features.pairs import Pair, basis_pair, calendar_pair
 from features.panel import DataError
 from features.roles import roles
 from features.rolls import hold
@@ -18,7 +18,7 @@ WORLDS = [(product, seed) for product in ("RB", "IF", "T") for seed in (0, 1)]
 EVERY = ("near", "far", "spread", "change", "close_near", "close_far", "volume_far", "ttm_near", "sessions_left")
 
 
-def pair_of(one: Chain, first: str = "near", second: str = "next") -> CalendarPair:
+def pair_of(one: Chain, first: str = "near", second: str = "next") -> Pair:
     names = roles(one, hold(one))
     return calendar_pair(one, names[first], names[second])
 
@@ -101,6 +101,26 @@ def test_a_straight_curve_rolls_nowhere() -> None:
     told = np.isfinite(pair.spread)
     np.testing.assert_allclose(pair.slope_gap[told], 0, atol=1e-9)
     np.testing.assert_allclose(pair.spread[told], -0.08 * (pair.ttm_far - pair.ttm_near)[told], rtol=1e-9)
+
+
+def test_a_basis_is_a_contract_against_its_index() -> None:
+    one = random_chain("IF", seed=1)
+    spot = 3000 * np.exp(np.cumsum(np.random.default_rng(2).normal(0, 0.01, len(one.sessions))))
+    held = roles(one, hold(one))["dominant"]
+    pair, ids = basis_pair(one, held, spot, "000300.XSHG"), one.contracts.ids.tolist()
+    close, earned = np.where(one.traded, one["close"], np.nan), pair.excess(5)
+    told = np.flatnonzero(np.isfinite(earned))
+    assert len(told) > 300
+    for t in told:
+        c = ids.index(pair.far[t])
+        assert c == held[t + 1]
+        assert pair.near[t] == "000300.XSHG"
+        assert pair.spread[t] == pytest.approx(math.log(close[t, c] / spot[t]), abs=1e-14)
+        moved = math.log(close[t + 5, c] / close[t, c]) - math.log(spot[t + 5] / spot[t])
+        assert earned[t] == pytest.approx(moved, abs=1e-13)
+        assert pair.sessions_left[t] >= 5
+    assert (pair.ttm_near[told] == 0).all()
+    assert (pair.slope_gap[told] == 0).all()
 
 
 def test_two_contracts_have_no_bend() -> None:
