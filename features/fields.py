@@ -70,6 +70,7 @@ OF_ROLES = {
 }
 _PRODUCT = (
     Field("ret", "展期调整收益率", "ln", "close", (), ("Product",)),
+    Field("sigma", "EWMA日波动率", "decimal per day", "close", (), ("Product",)),
     Field("is_roll", "换月首日", "flag", "open", (), ("Product",)),
     Field("prev_open_interest", "主力合约前一日持仓量", "contracts", "open", (), ("Product",)),
     Field("spot", "现货指数收盘价", "price", "close", (), ("Product",)),

@@ -20,7 +20,7 @@ from features.sessions import Calendar, Day, as_day
 from features.store import INGEST_HELP, Store
 
 BARS, INSTRUMENTS = "bars/Future", "reference/instruments"
-FIELDS = ("open", "high", "low", "close", "settlement", "open_interest", "volume")
+FIELDS = ("open", "high", "low", "close", "settlement", "prev_settlement", "open_interest", "volume")
 _TERMS: dict[str, type[pl.DataType]] = {
     "underlying_symbol": pl.String,
     "listed_date": pl.Date,

@@ -11,14 +11,15 @@ import pytest
 
 from features.catalogue import Catalogue, catalogue
 from features.factor import Factor, Written
-from features.fields import ASSET_CLASSES, FIELDS
+from features.fields import EVERY_CLASS, FIELDS
 from features.panel import Panels
 from features.plan import Plan, compute, plan
 from tests.features.synthetic_futures import futures_market
 from tests.features.synthetic_market import stock_market
+from tests.features.synthetic_products import products_market
 
-MARKETS = {"CS": stock_market, "Future": futures_market}
-FACTORS = [f for c in ASSET_CLASSES for f in catalogue(c).values()]
+MARKETS = {"CS": stock_market, "Future": futures_market, "Product": products_market}
+FACTORS = [f for c in EVERY_CLASS for f in catalogue(c).values()]
 STORED = [f for f in FACTORS if f.stored]
 # Facts that reference tables give, known before the session.
 FACTS = (
