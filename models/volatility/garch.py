@@ -34,7 +34,6 @@ class Garch:
                 added to the variance (APARCH: to its power, EGARCH: to its logarithm, d of any sign); one that does
                 not vary over the fit has d = 0
     presample   variance before the first return: as arch's backcast, or the sample's mean squared residual
-    NaN         none: rows that an autoregression looks back on have no variance
     Source      spec 04 §5; parametrised as in arch 8
     """
 
@@ -99,8 +98,8 @@ class FittedGarch:
     theta      natural parameters in the units of the returns: mean, variance, regressors, innovations
     presample  variance before the first return of the fit: later filters start there too
     average    means of the regressors over the fit; what they add beyond the next session is held at these
+    equation   of the mean
     rule       nodes and weights of the Gauss rule of the shock (EGARCH, APARCH; models/volatility/ahead.py)
-    average_return  of the mean equation
     """
 
     spec: Garch

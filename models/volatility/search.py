@@ -17,6 +17,7 @@ from models.volatility.likelihood import pull_back, to_natural, value_and_gradie
 
 FOUND, STUCK, LIMIT, KNOWN = range(4)
 _GAIN: Final = 1e-10  # of the log-likelihood, that a last step may still promise
+_NEARLY_NOTHING: Final = 1e-6  # what a step may promise that rounding keeps from being taken
 _LONGEST: Final = 1.0  # of a step, in any coordinate of the search
 _DIFFERENCE: Final = 1e-5
 _SAME_PLACE: Final = 0.1  # from a known top in any coordinate, and in the log-likelihood: the same slope
@@ -125,22 +126,6 @@ def free_of_bounds(x: Float64Array, low: Float64Array, high: Float64Array, gradi
 
 
 @inner
-def into_bounds(x: Float64Array, low: Float64Array, high: Float64Array, out: Float64Array) -> None:
-    """The nearest point within the bounds."""
-    for j in range(len(x)):
-        out[j] = min(max(x[j], low[j]), high[j])
-
-
-@inner
-def is_near(x: Float64Array, top: Float64Array) -> bool:
-    """Whether no coordinate is far from that of a top."""
-    far = 0.0
-    for j in range(len(x)):
-        far = max(far, abs(x[j] - top[j]))
-    return far < _SAME_PLACE
-
-
-@inner
 def bend(second: Float64Array, moved: Float64Array, turned: Float64Array) -> bool:
     """BFGS in place, damped where the gradient turned too little; False where the curvature is not positive."""
     k = len(moved)
@@ -162,6 +147,63 @@ def bend(second: Float64Array, moved: Float64Array, turned: Float64Array) -> boo
         for j in range(k):
             second[i, j] += to[i] * to[j] / now - image[i] * image[j] / before
     return True
+
+
+@inner
+def advance(
+    kind: int,
+    law: int,
+    x: Float64Array,
+    step: Float64Array,
+    low: Float64Array,
+    high: Float64Array,
+    y: Float64Array,
+    design: Float64Array,
+    lagged: Float64Array,
+    presample: float,
+    corner: float,
+    value: float,
+    gradient: Float64Array,
+    there: Float64Array,
+    moved: Float64Array,
+    tried: Float64Array,
+) -> tuple[float, bool, int]:
+    """Go along a step, bent into the bounds, as far as the loss falls enough (Armijo).
+
+    Fills the point there, the way to it and the gradient at it.
+    Gives the loss there, whether it is another point, and how often the likelihood was asked.
+    """
+    longest = 0.0
+    for j in range(len(x)):
+        longest = max(longest, abs(step[j]))
+    whole = min(1.0, _LONGEST / longest)
+    share, calls = whole, 0
+    while share > 1e-10 * whole:
+        expected, reach = 0.0, 0.0
+        for j in range(len(x)):
+            there[j] = min(max(x[j] + share * step[j], low[j]), high[j])
+            moved[j] = there[j] - x[j]
+            expected += gradient[j] * moved[j]
+            reach = max(reach, abs(moved[j]))
+        found = loss(kind, law, there, y, design, lagged, presample, corner, tried)
+        calls += 1
+        # Near the top the value moves by less than its rounding.
+        if found <= value + 1e-4 * expected + 1e-15 * abs(value):
+            return found, reach > 0.0, calls
+        share *= 0.5 if np.isfinite(found) and share > 0.1 else 0.1
+    return value, False, calls
+
+
+@inner
+def on_known_slope(x: Float64Array, loglik: float, tops: Float64Array, heights: Float64Array) -> bool:
+    """Whether a point lies next to a known top, and next to as high."""
+    for i in range(len(tops)):
+        far = 0.0
+        for j in range(len(x)):
+            far = max(far, abs(x[j] - tops[i, j]))
+        if far < _SAME_PLACE and abs(loglik - heights[i]) < _SAME_HEIGHT:
+            return True
+    return False
 
 
 @compiled
@@ -189,66 +231,54 @@ def search(
     """
     k, n = len(start), len(y)
     x, there, moved, turned = start.copy(), start.copy(), start.copy(), start.copy()
-    into_bounds(start, low, high, x)
-    gradient, tried = np.empty(k), np.empty(k)
+    for j in range(k):
+        x[j] = min(max(start[j], low[j]), high[j])
+    gradient, tried, second = np.empty(k), np.empty(k), np.empty((k, k))
     value = loss(kind, law, x, y, design, lagged, presample, corner, gradient)
-    calls = 1
     if not np.isfinite(value):
-        return x, -np.inf, STUCK, False, calls
-    second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
-    calls += k
-    fresh = True
+        return x, -np.inf, STUCK, False, 1
+    calls, fresh = 1, True
     for _ in range(steps):
-        free = free_of_bounds(x, low, high, gradient)
-        step, positive = free_step(second, gradient, free)
+        if fresh:
+            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
+            calls += k
+        step, positive = free_step(second, gradient, free_of_bounds(x, low, high, gradient))
         promised = 0.0
         for j in range(k):
-            promised -= gradient[j] * step[j]
-        if n * promised < 2 * _GAIN:
+            promised -= n * gradient[j] * step[j]
+        found, goes, asked = value, False, 0
+        if promised >= 2 * _GAIN:
+            found, goes, asked = advance(
+                kind,
+                law,
+                x,
+                step,
+                low,
+                high,
+                y,
+                design,
+                lagged,
+                presample,
+                corner,
+                value,
+                gradient,
+                there,
+                moved,
+                tried,
+            )
+            calls += asked
+        if not goes:
+            # By a curvature that has grown old it says little that nothing is gained.
             if fresh:
-                return x, -n * value, FOUND, positive, calls
-            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
-            calls += k
+                ends = promised < _NEARLY_NOTHING
+                return x, -n * value, FOUND if ends else STUCK, positive and ends, calls
             fresh = True
             continue
-        longest = 0.0
-        for j in range(k):
-            longest = max(longest, abs(step[j]))
-        share, taken, reach = min(1.0, _LONGEST / longest), False, 0.0
-        while share > 1e-10 * min(1.0, _LONGEST / longest):
-            for j in range(k):
-                there[j] = x[j] + share * step[j]
-            into_bounds(there, low, high, there)
-            expected, reach = 0.0, 0.0
-            for j in range(k):
-                moved[j] = there[j] - x[j]
-                expected += gradient[j] * moved[j]
-                reach = max(reach, abs(moved[j]))
-            found = loss(kind, law, there, y, design, lagged, presample, corner, tried)
-            calls += 1
-            # Near the top the value moves by less than its rounding.
-            if found <= value + 1e-4 * expected + 1e-15 * abs(value):
-                taken = True
-                break
-            share *= 0.5 if np.isfinite(found) and share > 0.1 else 0.1
-        if not taken or reach == 0.0:
-            if fresh:
-                near = n * promised < 1e-6
-                return x, -n * value, FOUND if near else STUCK, positive and near, calls
-            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
-            calls += k
-            fresh = True
-            continue
+        value = found
         for j in range(k):
             turned[j] = tried[j] - gradient[j]
             x[j], gradient[j] = there[j], tried[j]
-        value = found
-        for i in range(len(tops)):
-            if is_near(x, tops[i]) and abs(-n * value - heights[i]) < _SAME_HEIGHT:
-                return x, -n * value, KNOWN, False, calls
-        fresh = False
-        if not bend(second, moved, turned):
-            second = curvature(kind, law, x, low, high, y, design, lagged, presample, corner, gradient)
-            calls += k
-            fresh = True
+        if on_known_slope(x, -n * value, tops, heights):
+            return x, -n * value, KNOWN, False, calls
+        fresh = not bend(second, moved, turned)
     return x, -n * value, LIMIT, False, calls
