@@ -38,7 +38,7 @@ def r2_map(labels: Sequence[str], models: Sequence[str], tables: dict[int, Float
             colorscale=[list(pair) for pair in DIVERGING],
             zmin=-0.05,
             zmax=0.05,
-            colorbar={"title": {"text": "R² out of sample", "side": "right"}, "tickformat": "+.0%"},
+            colorbar={"tickformat": "+.0%"},
             xgap=2,
             ygap=2,
             visible=shown == 0,
@@ -170,7 +170,7 @@ def half_lives(found: HalfLives) -> go.Figure:
     if not reverts.all():
         lost = days(found.sessions[~reverts])
         cross = {"symbol": "x", "size": 7, "color": RED}
-        name = f"{len(lost)} refits without reversion 不回归"
+        name = f"no reversion found 不回归: {len(lost)}"
         figure.add_scatter(x=lost, y=[HALF_LIVES[1]] * len(lost), name=name, mode="markers", marker=cross)
     for limit in HALF_LIVES:
         figure.add_hline(y=limit, line={"color": ORANGE, "width": 1, "dash": "dot"})

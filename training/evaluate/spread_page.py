@@ -23,6 +23,21 @@ FOOT = (
     "their p is Newey–West's. Deflated Sharpe: probability that it is more than the luck of the best rule tried. "
     "Returns are on the capital of one leg."
 )
+RULE_HEAD = (
+    "pair, signal 组合",
+    "trades",
+    "net\u00a0a year",
+    "costs a\u00a0year",
+    "Sharpe",
+    "p",
+    "deflated",
+    "deepest fall",
+    "lose",
+    "95\u00a0%",
+    "worst trade",
+    "worst 1/20",
+    "carries, m\u00a0CNY",
+)
 
 
 def spread_html(evidence: SpreadEvidence) -> str:
@@ -93,21 +108,7 @@ def _money(evidence: SpreadEvidence) -> Section:
         absent = Remark("Not here: no pair was traded.", "absent")
         return Section("money", "What trading it earned", "交易", (absent,))
     rows = tuple(_rule(pair, one) for pair, one in rules)
-    head = (
-        "signal",
-        "trades",
-        "net a year",
-        "of it costs",
-        "Sharpe",
-        "p",
-        "deflated",
-        "deepest fall",
-        "losing (95 %)",
-        "worst",
-        "worst 1/20",
-        "capacity, m CNY",
-    )
-    table = Table(("pair 组合", *head), rows, "All rules, net of costs 扣费后", texts=2)
+    table = Table(RULE_HEAD, rows, "All rules, net of costs 扣费后")
     blocks = (_certain(rules), table, Remark(assumptions(rules[0][1])))
     return Section("money", "What trading it earned", "交易", blocks)
 
@@ -115,10 +116,9 @@ def _money(evidence: SpreadEvidence) -> Section:
 def _rule(pair: PairEvidence, one: RuleTrading) -> tuple[str, ...]:
     told = one.summary
     years = told.n / 242 if told.n else float("nan")
-    span = f" ({told.losing_lo:.0%}–{told.losing_hi:.0%})" if told.closed else ""
+    span = f"{told.losing_lo:.0%}\u2060–\u2060{told.losing_hi:.0%}" if told.closed else NOTHING
     return (
-        pair.name,
-        one.model,
+        f"{pair.name}, {one.model}",
         f"{told.closed}",
         number(told.annual, "+.2%"),
         number(told.costs / years, ".2%") if told.n else NOTHING,
@@ -126,7 +126,8 @@ def _rule(pair: PairEvidence, one: RuleTrading) -> tuple[str, ...]:
         p_value(told.p),
         number(told.deflated, ".2f"),
         number(told.drawdown, ".2%"),
-        number(told.losing, ".0%") + span,
+        number(told.losing, ".0%"),
+        span,
         number(told.worst, "+.2%"),
         number(told.tail, "+.2%"),
         number(told.capacity / 1e6, ",.1f"),

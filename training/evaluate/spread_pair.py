@@ -15,17 +15,16 @@ from training.evaluate.volatility_words import p_value
 
 MOST_TRADES = 200
 SCORE_HEAD = (
-    "R² v. nought",
+    "R²",
     "p",
-    "R² v. AR(1)",
+    "v.\u00a0AR(1)",
     "p",
-    "direction",
-    "by chance",
+    "direction (by\u00a0chance)",
     "p",
-    "rank IC",
+    "rank\u00a0IC",
     "p",
     "holdout R²",
-    "forecasts",
+    "n",
 )
 
 
@@ -121,9 +120,8 @@ def _score(row: ForecastScore) -> tuple[str, ...]:
         number(row.zero.r2, "+.2%"),
         p_value(row.zero.p),
         NOTHING if ar1 is None else number(ar1.r2, "+.2%"),
-        NOTHING if ar1 is None else p_value(ar1.p) + ("" if ar1.nested or math.isnan(ar1.p) else "\u00a0(DM)"),
-        number(row.direction.accuracy, ".1%"),
-        number(row.direction.expected, ".1%"),
+        NOTHING if ar1 is None else p_value(ar1.p) + ("" if ar1.nested or math.isnan(ar1.p) else "\u00a0DM"),
+        f"{number(row.direction.accuracy, '.1%')} ({number(row.direction.expected, '.1%')})",
         p_value(row.direction.robust.p),
         number(row.ic.ic, "+.3f"),
         p_value(row.ic.p),
@@ -147,7 +145,9 @@ def _pictures(pair: PairEvidence) -> list[Block]:
         f"median {number(steady.median, '.1f')}, quartiles {number(steady.low, '.1f')}–{number(steady.high, '.1f')}. "
     )
     test = steady.homogeneous
-    said += f"Not tested for change: {test.reason}." if test.reason else f"The same all along: p {p_value(test.p)}."
+    said += (
+        f"Not tested for change: {test.reason}." if test.reason else f"That they are all the same: p {p_value(test.p)}."
+    )
     return [*blocks, Drawing(charts.half_lives(found), said, half=True)]
 
 
@@ -162,9 +162,8 @@ def _trades(one: RuleTrading) -> list[Block]:
         return [Remark(f"No trade by {one.model}" + (f"; orders not filled: {missed}." if missed else "."), "absent")]
     rows = tuple(
         (
-            str(pair.sessions[t.entered]),
-            NOTHING if t.reason == "open" else str(pair.sessions[t.left]),
-            "long 多" if t.side > 0 else "short 空",
+            f"{pair.sessions[t.entered]} to {NOTHING if t.reason == 'open' else pair.sessions[t.left]}",
+            "long\u00a0多" if t.side > 0 else "short\u00a0空",
             WHY_LEFT[t.reason],
             f"{t.lots[0]:+,} / {t.lots[1]:+,}",
             f"{t.sessions}",
@@ -175,8 +174,8 @@ def _trades(one: RuleTrading) -> list[Block]:
         )
         for t in trades[-MOST_TRADES:]
     )
-    head = ("entered", "left", "side", "why left", "lots", "sessions", "gross", "costs", "net", "worst close")
+    head = ("held 持有", "side", "why left", "lots", "sessions", "gross", "costs", "net", "worst close")
     some = f", the last {MOST_TRADES}" if len(trades) > MOST_TRADES else ""
     why = one.summary.reasons
     ended = ", ".join(f"{why[reason]} {WHY_LEFT[reason]}" for reason in REASONS if why.get(reason))
-    return [Table(head, rows, f"{len(trades)} trades 交易 by {one.model}{some}: {ended}", texts=4)]
+    return [Table(head, rows, f"{len(trades)} trades 交易 by {one.model}{some}: {ended}", texts=3)]

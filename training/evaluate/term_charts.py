@@ -22,7 +22,8 @@ def curve_snapshots(snapshots: Sequence[CurveSnapshot], name: str) -> go.Figure:
         years, price, text = one.years, one.price, [escape(contract) for contract in one.contracts]
         if np.isfinite(one.spot):
             years, price, text = np.insert(years, 0, 0.0), np.insert(price, 0, one.spot), ["spot 现货", *text]
-        look = {"color": curve_colour(i, len(snapshots)), "width": 3 if last else 1.6}
+        red, green, blue = curve_rgb(i, len(snapshots))
+        look = {"color": f"rgb({red},{green},{blue})", "width": 3 if last else 1.6}
         figure.add_scatter(
             x=light(years),
             y=light(price),
@@ -36,11 +37,11 @@ def curve_snapshots(snapshots: Sequence[CurveSnapshot], name: str) -> go.Figure:
     return figure.update_layout(legend_y=-0.24)
 
 
-def curve_colour(position: int, count: int) -> str:
-    """From pale to blue, the last the darkest."""
+def curve_rgb(position: int, count: int) -> tuple[int, int, int]:
+    """From pale to blue, the last the darkest; parts of 255."""
     share = position / (count - 1) if count > 1 else 1.0
     red, green, blue = (round(a + (b - a) * share) for a, b in zip((201, 214, 229), (31, 95, 168), strict=True))
-    return f"rgb({red},{green},{blue})"
+    return red, green, blue
 
 
 def basis_history(found: BasisHistory, name: str, *, points: int) -> go.Figure:

@@ -33,7 +33,7 @@ def prices(n, seed):
 
 
 def forecast_score(model, outcome, forecast, ar1, horizon):
-    against = None if model == "ar1" else out_of_sample(outcome, forecast, ar1, horizon, nested=True)
+    against = None if model == "ar1" else out_of_sample(outcome, forecast, ar1, horizon, nested=model != "noise")
     return told.ForecastScore(
         model,
         out_of_sample(outcome, forecast, None, horizon, nested=True),
