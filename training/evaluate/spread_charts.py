@@ -60,7 +60,7 @@ def r2_map(labels: Sequence[str], models: Sequence[str], tables: dict[int, Float
 
 
 def spread_and_trades(pair: PairEvidence, rule: RuleTrading | None, *, points: int) -> go.Figure:
-    """The spread with its mean and its bands of two deviations, entries and exits of a rule on it.
+    """The spread with its mean and the band beyond which a rule enters, entries and exits of the rule on it.
 
     Lines break at the rolls: another pair of contracts begins.
     """
@@ -76,8 +76,9 @@ def spread_and_trades(pair: PairEvidence, rule: RuleTrading | None, *, points: i
     if pair.mean is not None:
         line(pair.mean, "mean 均值", color=GREY, width=1, dash="dot")
         if pair.sd is not None:
-            for sign in (-2.0, 2.0):
-                line(pair.mean + sign * pair.sd, f"{sign:+.0f} s.d.", color="#c9a36b", width=1)
+            for sign in (-1, 1):
+                beyond = sign * band(rule)
+                line(pair.mean + beyond * pair.sd, f"{beyond:+g} s.d.", color="#c9a36b", width=1)
     if rule is not None:
         _marks(figure, pair, rule)
     traded = f", trades of {escape(rule.model)}" if rule is not None else ""
@@ -85,6 +86,11 @@ def spread_and_trades(pair: PairEvidence, rule: RuleTrading | None, *, points: i
     if pair.holdout is not None and pair.holdout.any():
         shade(figure, pair.sessions, pair.holdout)
     return figure
+
+
+def band(rule: RuleTrading | None) -> float:
+    """Deviations of the band that is drawn: those at which the rule enters, two without a rule."""
+    return 2.0 if rule is None else rule.trading.rule.enter_z
 
 
 def _marks(figure: go.Figure, pair: PairEvidence, rule: RuleTrading) -> None:

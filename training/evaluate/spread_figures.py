@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentF
 from features.panel import Float64Array
 from training.evaluate import spread_series as series
 from training.evaluate.canvas import BLUE, GREEN, GREY, ORANGE, RED, blank, dated, day_numbers, titled
+from training.evaluate.spread_charts import band
 from training.evaluate.spread_evidence import BasisHistory, CurveSnapshot, HalfLives, PairEvidence, RuleTrading, TermFit
 from training.evaluate.spread_tests import HALF_LIVES
 from training.evaluate.term_charts import curve_rgb
@@ -72,10 +73,10 @@ def spread_trades(pair: PairEvidence, rule: RuleTrading | None = None) -> Figure
 
     ax.plot(days, broken(pair.spread), color=BLUE, linewidth=1.2, label="log spread")
     if pair.mean is not None:
-        ax.plot(days, broken(pair.mean), ":", color=GREY, linewidth=1.2, label="mean, and 2 s.d.")
+        ax.plot(days, broken(pair.mean), ":", color=GREY, linewidth=1.2, label=f"mean, and {band(rule):g} s.d.")
         if pair.sd is not None:
-            for sign in (-2.0, 2.0):
-                ax.plot(days, broken(pair.mean + sign * pair.sd), color="#c9a36b", linewidth=1)
+            for sign in (-1, 1):
+                ax.plot(days, broken(pair.mean + sign * band(rule) * pair.sd), color="#c9a36b", linewidth=1)
     told = ""
     if rule is not None:
         told = _trades(figure, pair, rule)

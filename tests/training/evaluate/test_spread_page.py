@@ -123,6 +123,12 @@ def test_trades_are_drawn_and_listed_where_they_were_made(page, html, run):
     assert row[7] == f"{first.net / 1e7:+.3%}"
 
 
+def test_the_band_is_where_the_rule_enters(page, run):
+    one = run.pairs[0]
+    line = next(trace for trace in drawn(page, "Spread with bands")["data"] if trace["name"] == "+1.5 s.d.")
+    assert numbers(line["y"])[0] == pytest.approx(150 * one.sd[0], rel=1e-6)
+
+
 def test_no_line_leads_across_a_roll(page, run):
     one = run.pairs[0]
     line = next(trace for trace in drawn(page, "Spread with bands")["data"] if trace["name"] == "spread 价差")
