@@ -87,6 +87,32 @@ _PRODUCT = (
         for of, (zh, unit, known) in OF_ROLES.items()
     ),
 )
+# Of treasuries alone (features.treasury_panels): the notional bond, deliveries, cash and money, the cheapest bond.
+_TREASURY = tuple(
+    Field(name, zh, unit, known, (), ("Product",))
+    for name, zh, unit, known in (
+        ("notional_maturity", "名义券期限", "years", "open"),
+        ("notional_face", "合约面值", "CNY", "open"),
+        ("proxy_maturity", "低收益率时的CTD期限", "years", "open"),
+        ("settlement_third", "第三合约结算价", "price", "settle"),
+        ("delivery_near", "近月交割剩余期限", "years", "open"),
+        ("delivery_next", "次月交割剩余期限", "years", "open"),
+        ("delivery_third", "第三合约交割剩余期限", "years", "open"),
+        ("cash_yield", "同期限国债收益率", "yield p.a.", "settle"),
+        ("proxy_yield", "CTD期限名义券现券收益率", "yield p.a.", "settle"),
+        ("proxy_slope", "CTD期限处曲线斜率", "yield p.a. a year", "settle"),
+        ("repo_near", "至近月交割的资金利率", "p.a., continuous", "settle"),
+        ("repo_forward", "近月至次月交割的资金利率", "p.a., continuous", "settle"),
+        ("ctd_price", "CTD券净价", "price", "settle"),
+        ("ctd_accrued", "CTD券应计利息", "points", "settle"),
+        ("ctd_factor", "CTD券转换因子", "ratio", "settle"),
+        ("ctd_accrued_delivery", "CTD券交割日应计利息", "points", "settle"),
+        ("ctd_coupons", "CTD券交割前付息", "points", "settle"),
+        ("ctd_coupon_years", "CTD券交割前付息乘剩余年数", "points x years", "settle"),
+        ("ctd_yield", "CTD券远期收益率", "yield p.a.", "settle"),
+        ("ctd_fair_spread", "CTD理论跨期价差", "points", "settle"),
+    )
+)
 
 FIELDS = {
     f.name: f
@@ -110,6 +136,7 @@ FIELDS = {
         Field("suspended", "停牌", "flag", "close", (), _SPOT),
         Field("is_st", "ST", "flag", "open", (), ("CS",)),
         *_PRODUCT,
+        *_TREASURY,
     )
 }
 

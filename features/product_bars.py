@@ -25,9 +25,13 @@ from features.product_panels import of_series, product_panels
 from features.rates import risk_free
 from features.rolls import hold
 from features.store import KEYS, Store, Written
+from features.treasury import TREASURIES
+from features.treasury_panels import bond_market, curves, treasury_panels
 
 TABLE, INDICES, RATES, DIVIDENDS = "bars/Product", "bars/INDX", "reference/rates", "reference/dividends_index"
-_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, "reference/calendar")
+BONDS, PRICES = "reference/bonds", "reference/bond_prices"
+_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, "reference/calendar")
+_OF_BONDS = ("bond_code", "abbr", "cp_rate_1st", "inst_freq", "carry_date", "maturity_date")
 # The index under a product's contracts, where the instruments do not say.
 SPOTS = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
 # Until then index futures closed at 15:15, a quarter of an hour behind their index.  Source  00 §2.2
@@ -45,6 +49,8 @@ class _Sources:
     closes: pl.DataFrame = field(repr=False)
     rates: pl.DataFrame | None = field(repr=False)
     dividends: pl.DataFrame | None = field(repr=False)
+    bonds: pl.DataFrame | None = field(repr=False)
+    bond_prices: pl.DataFrame | None = field(repr=False)
 
 
 def refresh(store: Store, say: Callable[[str], None] = lambda line: None) -> Written:
@@ -101,8 +107,13 @@ def _keep(store: Store, frame: pl.DataFrame, meta: Mapping[str, object]) -> Writ
 
 
 def _sources(store: Store, versions: Mapping[str, int]) -> _Sources:
-    def read(table: str, *columns: str) -> pl.DataFrame | None:
-        return store.scan(table, versions.get(table)).select(columns).collect() if store.exists(table) else None
+    def read(table: str, *columns: str, optional: str = "") -> pl.DataFrame | None:
+        if not store.exists(table):
+            return None
+        rows = store.scan(table, versions.get(table))
+        if optional and optional not in rows.collect_schema().names():
+            rows = rows.with_columns(pl.lit(None, pl.Date).alias(optional))
+        return rows.select(*columns, *([optional] if optional else [])).collect()
 
     closes = read(INDICES, *KEYS, "close")
     return _Sources(
@@ -110,7 +121,9 @@ def _sources(store: Store, versions: Mapping[str, int]) -> _Sources:
         _spots(store, versions),
         pl.DataFrame(schema=_CLOSES) if closes is None else closes,
         read(RATES, "date", "curve", "tenor", "rate"),
-        read(DIVIDENDS, *KEYS, "points", "announcement_date"),
+        read(DIVIDENDS, *KEYS, "points", optional="announcement_date"),
+        read(BONDS, *_OF_BONDS),
+        read(PRICES, "bond_code", "date", "clean_price"),
     )
 
 
@@ -136,6 +149,9 @@ def _rows(store: Store, product: str, sources: _Sources, versions: Mapping[str, 
         holding = hold(one)
         sessions, there = one.sessions, np.asarray(np.isfinite(one["close"]).any(axis=1))
         panels = product_panels(one, holding, continuous(one, holding))
+        if product in TREASURIES:
+            market = bond_market(sources.bonds, sources.bond_prices, sessions)
+            panels |= treasury_panels(one, sources.known.calendar, curves(sources.rates, sessions), market)
     panels |= _around(product, sessions, panels, sources)
     columns = {name: pl.Series(panel[there]).fill_nan(None) for name, panel in panels.items()}
     return pl.DataFrame({"date": pl.Series(sessions[there]).cast(pl.Date), **columns}).with_columns(
