@@ -151,7 +151,8 @@ def _ahead(known: Catalogue, name: str, there: frozenset[str]) -> Offence | None
     for f in _behind(known, name):
         if f.recursive:
             continue
-        root = f.graph(frozenset(i for i in (*f.inputs, *f.optional) if i in there or i in known))
+        # What it cannot do without is in its graph, whether the store has it or not.
+        root = f.graph(frozenset((*f.inputs, *(i for i in f.optional if i in there or i in known))))
         for node in walk([root]):
             if node.ahead > max((i.ahead for i in node.inputs), default=0):
                 return Offence(name, f"{root.ahead} session{'s' if root.ahead > 1 else ''} to come", str(node))

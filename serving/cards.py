@@ -13,6 +13,7 @@ from features.inputs import available
 from features.materialise import materialise
 from features.plan import plan
 from features.store import Store
+from serving.derived import refreshed_if_there
 from serving.show import console, frame_table, line
 
 
@@ -30,6 +31,7 @@ def show_list(asset_class: str, sets: Sequence[str]) -> None:
 
 def show_card(store: Store, asset_class: str, name: str) -> None:
     """The card, what the factor stands on, and how much of a store's rows it is defined on, year by year."""
+    refreshed_if_there(store, asset_class)
     readable = available(store, asset_class) if store.exists(f"bars/{asset_class}") else ()
     known = catalogue(asset_class)
     wanted = plan(known, [name], readable)

@@ -15,7 +15,10 @@ ModelStore = Annotated[
 ]
 ModelName = Annotated[str, typer.Argument(help="name@alias, name/version or runs:<run id>.")]
 Class = Literal["CS", "ETF", "INDX", "Future", "Option"]
-AssetClass = Annotated[Class, typer.Option("--asset-class", help="Class of the bars.")]
+EveryClass = Literal["CS", "ETF", "INDX", "Future", "Option", "Product"]
+AssetClass = Annotated[
+    EveryClass, typer.Option("--asset-class", help="Class of the bars; Product: products made of futures.")
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: model.params.max_depth=6.")]
 Size = Annotated[Literal["tiny", "demo", "full"], typer.Option(help="Simulated market: how large.")]
 World = Annotated[Literal["planted", "null"], typer.Option(help="Simulated market: with an alpha to find, or none.")]

@@ -16,6 +16,11 @@ _SETS = ("futures",)
 _YEAR, _QUARTER, _WEEK = 250, 60, 5
 
 
+def flow_score(move: Float64Array, moved: Float64Array, change: Float64Array, built: Float64Array) -> Float64Array:
+    """The rank of a move with its sign, in full where open interest grew as never before, nought where it fell so."""
+    return np.sign(move) * moved * (1 + np.sign(change) * built) / 2
+
+
 @factor("Product", zh="结算对数涨跌", unit="ln", known="settle", sets=_SETS)
 def fut_settle_ret(settlement: Float64Array, prev_settlement: Float64Array) -> Float64Array:
     """Log of the dominant contract's settlement over its own of the session before.
@@ -61,7 +66,7 @@ def fut_flow_intensity_adj(
     moved = ts_percentile(np.abs(fut_settle_ret) / sigma, _YEAR)
     change = delta(open_interest, 1)
     built = ts_percentile(np.abs(change) / lag(open_interest, 1), _YEAR)
-    return np.sign(fut_settle_ret) * moved * (1 + np.sign(change) * built) / 2
+    return flow_score(fut_settle_ret, moved, change, built)
 
 
 @factor("Product", zh="价仓四象限", unit="code", known="settle", sets=_SETS)

@@ -78,8 +78,9 @@ def check(context: typer.Context, asset_class: AssetClass = "CS", store: StorePa
     from features.check import check as check_bars
     from features.store import Store
     from serving import show
+    from serving.derived import refreshed
 
-    show.checked(check_bars(Store(home / store), asset_class))
+    show.checked(check_bars(refreshed(Store(home / store), asset_class), asset_class))
 
 
 @checks.command()
@@ -165,7 +166,7 @@ def build(
     store: StorePath = STORE,
     home: Home = HERE,
 ) -> None:
-    """Compute factors into the store, only what is missing.
+    """Compute factors into the store, only what is missing; for products of futures, the table of their bars first.
 
     Example: daybar build configs/alpha_xgb.yaml
     """
@@ -187,10 +188,11 @@ def _asked(
     """Store, catalogue and factors of a config; without one, those of the options, and every factor of the class."""
     from features.catalogue import catalogue
     from features.store import Store
+    from serving.derived import refreshed
 
     if config is None:
         known = catalogue(asset_class)
-        return Store(home / store), known, known.stored()
+        return refreshed(Store(home / store), asset_class), known, known.stored()
     from training.config import alpha_config, load
     from training.market import factors_of
 

@@ -6,9 +6,11 @@ import functools
 
 import numpy as np
 
+from features.catalogue import catalogue
 from features.continuous import continuous
 from features.fields import ROLE_NAMES
 from features.panel import Float64Array, Panels, SessionArray
+from features.plan import compute, plan
 from features.product_panels import product_panels
 from features.rolls import hold
 from tests.features.synthetic_futures import random_chain
@@ -48,3 +50,14 @@ def _panels(product: str, sessions: int, seed: int) -> tuple[SessionArray, dict[
             out[f"dividends_{role}"] = 40 * out[f"ttm_{role}"]
         out["dividends_estimated"] = (rng.random(sessions) < 0.5) * 1.0
     return one.sessions, out | treasury_fields(product, out, seed)
+
+
+def value_of(name: str, panels: Panels) -> Float64Array:
+    """A factor of products on these panels, (T, N)."""
+    return compute(plan(catalogue("Product"), [name], panels.values), panels)[0][name]
+
+
+def without(panels: Panels, prefix: str) -> Panels:
+    """The panels but those whose names begin so."""
+    kept = {name: panel for name, panel in panels.values.items() if not name.startswith(prefix)}
+    return Panels(panels.sessions, panels.assets, kept)

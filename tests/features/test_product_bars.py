@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,10 @@ from features.materialise import materialise
 from features.panel import DataError
 from features.product_bars import TABLE, product_rows, refresh
 from features.sources.batch import Batch
+from features.sources.files import files
 from features.store import KEYS, Store
+from tests.command_line import Daybar
+from tests.futures_market import futures, futures_store
 
 DAYS = [d for d in pl.date_range(dt.date(2024, 1, 2), dt.date(2024, 4, 30), eager=True) if d.weekday() < 5]
 CALENDAR = Batch("reference/calendar", "calendar", pl.DataFrame({"date": DAYS}))
@@ -209,3 +213,79 @@ def build(store: Store) -> dict[str, str]:
 
 def factors_of(store: Store, product: str) -> pl.DataFrame:
     return store.scan("factors/Product").filter(pl.col("order_book_id") == product).sort("date").collect()
+
+
+def test_the_command_line_makes_the_table_before_it_builds(store, daybar: Daybar):
+    home = store.root.parent
+    told = ("--asset-class", "Product", "--home", home)
+    ingest([Batch("Future", "restated", FUTURES.head(1).with_columns(volume=pl.lit(1.0)))], store)
+    built = daybar("build", *told)
+    assert built.code == 0
+    assert f"{TABLE}: 0 rows new, 1 restated, 5 products" in built.out
+    assert "absent" not in "".join(line for line in built.out.splitlines() if "fut_" in line)
+    card = daybar("factors", "fut_basis_ratio_ann", *told)
+    assert "年化基差率" in card.out
+    assert "2024" in card.out
+    assert daybar("factors", "--asset-class", "Product").out.count("fut_basis") > 10
+    assert "Product: 5 assets" in daybar("check", *told).out
+
+
+def test_the_command_line_proves_that_products_do_not_look_ahead(store, daybar: Daybar):
+    told = ("--asset-class", "Product", "--home", store.root.parent)
+    assert daybar("check", "lookahead", *told).code == 0
+
+
+def test_the_simulators_contracts_name_their_index_and_its_dividends(tmp_path):
+    market = futures_store(tmp_path / "store")
+    refresh(market)
+    terms = futures().reference["instruments"].filter(pl.col("underlying_symbol") == "IF")
+    named = terms["underlying_order_book_id"].drop_nulls().unique().item()
+    closes = market.scan("bars/INDX").filter(pl.col("order_book_id") == named).select("date", "close").collect()
+    rows = of(market, "IF").join(closes.rename({"close": "index"}), on="date")
+    assert (rows["spot"] == rows["index"]).all()
+    known = rows["dividends_next"].drop_nulls()
+    assert len(known) > 100
+    assert known.max() > 0  # type: ignore[operator]
+    assert (known >= 0).all()
+
+
+# ---- the real index futures ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def basis(market: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The basis of the real index futures, by product and month: medians of the annualised one of the next month."""
+    real = Store(tmp_path_factory.mktemp("products"))
+    ingest([batch for c in ("Future", "INDX") for batch in files(market, c)], real)
+    refresh(real)
+    known = catalogue("Product")
+    materialise(real, known, ["fut_basis_ratio_ann", "fut_basis_ratio_adj"])
+    rows = real.scan("factors/Product").with_columns(month=pl.col("date").dt.strftime("%Y-%m"))
+    return rows.group_by("order_book_id", "month").agg(pl.col("fut_basis_ratio_ann").median()).collect()
+
+
+def in_months(basis: pl.DataFrame, product: str, first: str, last: str) -> list[float]:
+    own = basis.filter(pl.col("order_book_id") == product, pl.col("month") >= first, pl.col("month") <= last)
+    return own.sort("month")["fut_basis_ratio_ann"].drop_nulls().to_list()
+
+
+@pytest.mark.real
+class TestRealBasis:
+    def test_the_discount_of_the_autumn_of_2015_is_there(self, basis):
+        assert max(in_months(basis, "IC", "2015-07", "2016-03")) < -0.4
+        assert max(in_months(basis, "IF", "2015-07", "2015-11")) < -0.3
+        assert max(in_months(basis, "IH", "2015-07", "2015-12")) < -0.1
+
+    def test_the_year_before_lies_around_nought(self, basis):
+        months = in_months(basis, "IF", "2014-01", "2014-11")
+        assert len(months) == 11
+        assert abs(float(np.median(months))) < 0.05
+        assert max(abs(month) for month in months) < 0.15
+
+    def test_smaller_companies_lie_deeper(self, basis):
+        for year in range(2016, 2023):
+            large, small = (np.median(in_months(basis, p, f"{year}-01", f"{year}-12")) for p in ("IF", "IC"))
+            assert small < large
+        assert np.median(in_months(basis, "IM", "2022-07", "2022-12")) < np.median(
+            in_months(basis, "IF", "2022-07", "2022-12")
+        )
