@@ -57,7 +57,18 @@ _MULTIPLIERS = {
 }
 MULTIPLIERS = {product: float(size) for size, products in _MULTIPLIERS.items() for product in products.split()}
 ONE_MONTH = np.timedelta64(1, "M")
-LAUNCHES = {"IF": "2010-04-16", "IH": "2015-04-16", "IC": "2015-04-16", "IM": "2022-07-22"}
+LAUNCHES = {
+    "IF": "2010-04-16",
+    "IH": "2015-04-16",
+    "IC": "2015-04-16",
+    "IM": "2022-07-22",
+    "TF": "2013-09-06",
+    "T": "2015-03-20",
+    "TS": "2018-08-17",
+    "TL": "2023-04-21",
+}
+# The first contract of a launch that skipped more than its own month: TF1312, T1509, TS1812, TL2309.
+_FIRST_MONTHS = {"TF": "2013-12", "T": "2015-09", "TS": "2018-12", "TL": "2023-09"}
 FUND = re.compile(r"(?:510|159|588)\d{3}(?:\.XSH[GE])?")
 
 
@@ -127,7 +138,7 @@ def contract_months(product: str, day: Day, calendar: Calendar) -> list[tuple[in
     """The (year, month) of every contract that CFFEX, or an exchange of ETF options, lists on a session, nearest first.
 
     The next contract is listed on the session after the last trading day of the one that it replaces; a launch lists no
-    contract of its own month. Empty before the launch.
+    contract of its own month, nor one of a treasury's next quarter month. Empty before the launch.
     Errors   a product whose chain does not follow the calendar (commodities list other months)
     Source   10 §1
     """
@@ -140,7 +151,7 @@ def contract_months(product: str, day: Day, calendar: Calendar) -> list[tuple[in
         launch = np.datetime64(LAUNCHES[product])
         if asof < launch:
             return []
-        month = max(month, launch.astype("datetime64[M]") + ONE_MONTH)
+        month = max(month, np.datetime64(_FIRST_MONTHS.get(product, launch.astype("datetime64[M]") + ONE_MONTH), "M"))
     chain: list[tuple[int, int]] = []
     in_a_row, quarters = shape
     while len(chain) < in_a_row + quarters:

@@ -19,6 +19,7 @@ REFERENCE_KEYS = {
     "reference/instruments": ("order_book_id",),
     "reference/rates": ("date", "curve", "tenor"),
     "reference/bonds": ("bond_code",),
+    "reference/bond_prices": ("bond_code", "date"),
     "reference/option_adjustments": ("code", "adjust_date"),
     "reference/adj_factors": ("order_book_id", "date"),
     "reference/etf_index_map": ("order_book_id",),

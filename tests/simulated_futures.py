@@ -7,11 +7,12 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from features.sources.simulator import Simulation
-from features.sources.simulator.contracts import PRODUCTS, contract_calendar
+from features.sources.simulator.contracts import PRODUCTS, TREASURIES, contract_calendar
 
 COMMODITIES = ("SC", "CU", "RB", "FU", "M")
 ON_INDICES = ("IH", "IF", "IC", "IM")
-BY_SYMBOL = {product.symbol: product for product in PRODUCTS}
+ON_BONDS = ("TS", "TF", "T", "TL")
+BY_SYMBOL = {product.symbol: product for product in (*PRODUCTS, *TREASURIES)}
 CALENDAR = contract_calendar()
 
 

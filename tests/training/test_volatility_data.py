@@ -99,5 +99,5 @@ def test_a_product_that_the_store_does_not_hold_is_refused(store: Store) -> None
 
 def test_without_a_name_every_product_is_gathered(store: Store) -> None:
     assert set(gather(small_config(data={"products": ()}), store).series) == {
-        "CU", "FU", "IC", "IF", "IH", "IM", "M", "RB", "SC"
+        "CU", "FU", "IC", "IF", "IH", "IM", "M", "RB", "SC", "T", "TF", "TL", "TS"
     }  # fmt: skip

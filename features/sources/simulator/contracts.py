@@ -1,8 +1,9 @@
 """The futures that the simulated exchanges list: terms of each product, and the contracts of a span of sessions.
 
 The indices carry IH (on LARGE), IF (on BROAD), IM and IC (both on SMALL: there is no index of mid caps). The
-commodities are SC, CU, RB, FU and M. Terms are those of the real products, last trading days those of `expiries`.
-Source  11 §8, §9; 10 §1 (chains, multipliers, ticks)
+commodities are SC, CU, RB, FU and M; government bonds carry TS, TF, T and TL. Terms are those of the real products,
+last trading days those of `expiries`.
+Source  11 §8-§10; 10 §1 (chains, multipliers, ticks); 05 §1 (treasuries)
 """
 
 from __future__ import annotations
@@ -25,11 +26,28 @@ ALL_MONTHS = tuple(range(1, 13))
 
 
 @dataclass(frozen=True)
+class Notional:
+    """The 3 % bond that a treasury future is written on, and the bonds that may be delivered for it.
+
+    years      of its name; short: of the shortest bond that may usually be delivered; frequency: coupons a year
+    original   longest term at issue, in years
+    remaining  months to maturity on the first day of the delivery month, both ends included
+    """
+
+    years: int
+    short: int
+    frequency: int
+    original: int
+    remaining: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Product:
     """Terms of one product, and where its open interest lies.
 
     tick        smallest step of the price; multiplier: units per contract
-    underlying  the index under it, empty for a commodity
+    underlying  the index under it, empty for a commodity or a treasury
+    notional    the bond under a treasury, None for another product
     limit       widest move from the settlement before, in basis points
     averaged    how many sub-steps at the session's end the settlement averages
     months      delivery months; listed: how many contracts at a time (CFFEX lists by the rule of 10 §1)
@@ -52,11 +70,17 @@ class Product:
     interest: float = 300_000.0
     centre: int = 60
     thin: float = 0.02
+    notional: Notional | None = None
+
+    @property
+    def cash_settled(self) -> bool:
+        """Whether it ends at the index under it."""
+        return bool(self.underlying)
 
     @property
     def overnight(self) -> bool:
         """Whether part of a session's variance lies before its open."""
-        return bool(self.underlying)
+        return self.cash_settled or self.notional is not None
 
 
 def _on_index(symbol: str, index: str, multiplier: float, interest: float) -> Product:
@@ -97,6 +121,27 @@ PRODUCTS = (
     ),
 )
 
+# A stream of random numbers of their own, in this order too. Interest leaves a contract a month before it ends.
+TREASURIES = tuple(
+    Product(
+        symbol,
+        "CFFEX",
+        multiplier,
+        tick,
+        limit=limit,
+        averaged=4,
+        interest=interest,
+        centre=75,
+        notional=notional,
+    )
+    for symbol, multiplier, tick, limit, interest, notional in (
+        ("TS", 20_000.0, Fraction(1, 200), 50, 60_000.0, Notional(2, 2, 1, 5, (18, 27))),
+        ("TF", 10_000.0, Fraction(1, 200), 120, 120_000.0, Notional(5, 4, 1, 7, (48, 63))),
+        ("T", 10_000.0, Fraction(1, 200), 200, 200_000.0, Notional(10, 7, 2, 10, (78, 120))),
+        ("TL", 10_000.0, Fraction(1, 100), 350, 80_000.0, Notional(30, 25, 2, 30, (300, 360))),
+    )
+)
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -120,7 +165,7 @@ def listed_contracts(product: Product, sessions: SessionArray, calendar: Calenda
 
     A contract is listed on the session after the last trading day of the one that it replaces.
     """
-    listings = _by_rule if product.underlying else _in_a_row
+    listings = _by_rule if product.exchange == "CFFEX" else _in_a_row
     out = []
     for (year, month), listed in listings(product, sessions, calendar).items():
         last = expiry(product.symbol, year, month, calendar)

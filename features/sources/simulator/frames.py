@@ -9,11 +9,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.panel import BoolArray, Float64Array, IntArray, SessionArray
+from features.sources.simulator.bonds import FACE
 from features.sources.simulator.contracts import Contract
 from features.sources.simulator.futures import Futures
 from features.sources.simulator.indices import INDICES, Index
 from features.sources.simulator.roster import Life
 from features.sources.simulator.stocks import Stocks
+from features.sources.simulator.treasuries import Treasuries
 from features.sources.simulator.world import STEPS
 
 SOURCE = "simulated"
@@ -130,6 +132,47 @@ def dividends_index(sessions: SessionArray, indices: Sequence[Index], announced:
             )
         )
     return pl.concat(frames).with_columns(pl.lit(SOURCE).alias("source")).sort("date", "order_book_id")
+
+
+def bonds(treasuries: Treasuries) -> pl.DataFrame:
+    """One row per government bond: terms and days, under the names of the vendor's bond table."""
+    given = treasuries.bonds
+    code = [name.partition(".")[0] for name in given.code]
+    frame = pl.DataFrame(
+        {
+            "bond_code": given.code.astype(object),
+            "mkt": "IB",
+            "abbr": [f"{name[:2]}模拟国债{name[3:]}" for name in code],
+            "par_value": FACE,
+            "cp_type": "Coupon_Bear",
+            "interest_type": "Fixed",
+            "cp_rate_1st": given.coupon,
+            "base_rate": pl.Series([None] * len(code), dtype=pl.Float64),
+            "rate_spread": pl.Series([None] * len(code), dtype=pl.Float64),
+            "inst_freq": given.frequency,
+            "carry_date": given.issued,
+            "maturity_date": given.maturity,
+            "day_count": "ACT/ACT",
+            "code": code,
+        },
+        schema_overrides={"bond_code": pl.String},
+    )
+    return frame.with_columns(pl.lit(SOURCE).alias("source")).sort("bond_code")
+
+
+def bond_prices(sessions: SessionArray, treasuries: Treasuries) -> pl.DataFrame:
+    """One row per bond and session of its life: prices at the close per 100 face."""
+    prices = treasuries.prices
+    frame = pl.DataFrame(
+        {
+            "date": sessions[prices.at],
+            "bond_code": treasuries.bonds.code[prices.bond].astype(object),
+            "clean_price": prices.clean,
+            "accrued_interest": prices.accrued,
+        },
+        schema_overrides={"bond_code": pl.String},
+    )
+    return frame.with_columns(pl.lit(SOURCE).alias("source")).sort("date", "bond_code")
 
 
 def _bars(ids: np.ndarray, dates: SessionArray, values: dict[str, Float64Array]) -> pl.DataFrame:

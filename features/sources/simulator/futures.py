@@ -19,7 +19,6 @@ from features.sources.simulator.market import Market
 from features.sources.simulator.stocks import LOCKED_TURNOVER, TAPE_WEIGHTS
 from features.sources.simulator.world import STEPS, World
 
-WIDE_BAND = 2000
 FINAL_STEPS = 8
 MIGRATION = 8
 NEARNESS = 0.08
@@ -74,7 +73,7 @@ def simulate_futures(
         drawn[product.symbol] = course
         contracts = listed_contracts(product, sessions, calendar)
         if contracts:
-            out.append(_product(product, contracts, days, calendar, course, interest[:, STEPS], for_tape))
+            out.append(trade(product, contracts, days, calendar, course, interest[:, STEPS], for_tape))
     return out
 
 
@@ -129,7 +128,7 @@ def _rows(contracts: Sequence[Contract], days: SessionArray) -> _Rows:
     )
 
 
-def _product(
+def trade(
     product: Product,
     contracts: Sequence[Contract],
     days: SessionArray,
@@ -141,9 +140,9 @@ def _product(
     """Quotes and trading of a product's contracts. days (T + 1,), interest (T + 1,) standardised log open interest."""
     rows = _rows(contracts, days)
     where = Where(rows.at, _years(days, rows, product.overnight), rows.maturity)
-    path = course.log_price(where) + _noise(course.noise, rows, product.overnight, rng)
+    path = course.log_price(where) + _noise(course.noise, rows, product, rng)
     spread = course.spread(where)
-    settle = _settle_weights(np.where(rows.final & product.overnight, FINAL_STEPS, product.averaged))
+    settle = _settle_weights(np.where(rows.final & product.cash_settled, FINAL_STEPS, product.averaged))
     in_ticks = path - np.log(float(product.tick))
     bridge = rng.standard_exponential((len(path), STEPS, 2))
     shown = ~rows.lead
@@ -172,7 +171,8 @@ def _product(
 
 def _volume(quotes: Tape, open_interest: Float64Array, sd: Float64Array) -> Float64Array:
     """Contracts traded, (M,), at least one: .3 to 1.2 times the open interest, more on a session that moved far."""
-    move = np.abs(np.log(quotes.close / quotes.prev_settlement)) / sd
+    gone = np.abs(np.log(quotes.close / quotes.prev_settlement))
+    move = np.divide(gone, sd, out=np.zeros_like(sd), where=sd > 0)  # a curve that stands still has no usual move
     ratio = (0.3 + 0.9 * (1.0 - np.exp(-move))) * np.where(quotes.locked != 0, LOCKED_TURNOVER, 1.0)
     return np.asarray(np.maximum(np.rint(open_interest * ratio), 1.0), np.float64)
 
@@ -183,10 +183,10 @@ def _years(days: SessionArray, rows: _Rows, overnight: bool) -> Float64Array:
     return _within(now, rows.lead, overnight)
 
 
-def _noise(sd: float, rows: _Rows, overnight: bool, rng: Generator) -> Float64Array:
+def _noise(sd: float, rows: _Rows, product: Product, rng: Generator) -> Float64Array:
     """A contract's own noise, (M, 17), anew each session; index futures end without any, at the index itself."""
     now = sd * rng.standard_normal(len(rows.lead))
-    return _within(np.where(rows.final, 0.0, now) if overnight else now, rows.lead, overnight)
+    return _within(np.where(rows.final & product.cash_settled, 0.0, now), rows.lead, product.overnight)
 
 
 def _within(now: Float64Array, lead: BoolArray, overnight: bool) -> Float64Array:
@@ -201,10 +201,10 @@ def _settle_weights(averaged: IntArray) -> Float64Array:
 
 
 def _bands(product: Product, contracts: Sequence[Contract], rows: _Rows) -> IntArray:
-    """Limits in basis points, (M,): CFFEX doubles them on the last day, and on the first of a quarter month."""
+    """Limits in basis points, (M,): CFFEX doubles them on the first day of a quarter month, and on an index's last."""
     quarter = np.array([c.month % 3 == 0 for c in contracts])[rows.contract]
-    wide = product.overnight & (rows.final | (rows.listing & quarter))
-    return np.where(wide, WIDE_BAND, product.limit)
+    first = rows.listing & quarter & (product.exchange == "CFFEX")
+    return np.where(first | (rows.final & product.cash_settled), 2 * product.limit, product.limit)
 
 
 def _weights(

@@ -15,7 +15,9 @@ from features.sources.simulator.futures import Futures
 from features.sources.simulator.indices import Index
 from features.sources.simulator.market import Market, spells
 from features.sources.simulator.stocks import Stocks
+from features.sources.simulator.treasuries import Treasuries
 from features.sources.simulator.world import World
+from features.sources.simulator.yield_curve import ZeroCurve
 
 EVENTS = {"date": pl.Date, "object": pl.String, "event": pl.String, "value": pl.Float64}
 STYLES = ("style_size", "style_momentum", "style_value")
@@ -29,29 +31,38 @@ def truth_frames(
     stocks: Stocks,
     indices: Sequence[Index],
     futures: Sequence[Futures],
+    treasuries: Treasuries,
 ) -> dict[str, pl.DataFrame]:
-    """The five truth tables.
+    """The six truth tables.
 
     truth_params   name, value (JSON): of the world, and of each futures product
     truth_states   date, object, name, value: of stocks signal, beta, idio_vol, latent; of MKT variance, stress,
                    precursor, style returns; of indices divisor, total_return; of futures contracts latent; of products
                    interest and psi (index futures), chi, xi (SC), log_spot, delta (CU), log_spot, variance, innovation,
-                   realised_variance (RB), spread (FU), log_factor (M)
+                   realised_variance (RB), spread (FU), log_factor (M), fair_spread (treasuries: fair price of the first
+                   contract before its delivery month less that of the next); of CGB level, slope, curvature
     truth_events   date, object, event, value: stress spells, jumps, locks, ex-dates, listings, delistings; of products
                    roll: the contract with most open interest changes, and costs so much more than the old, in logs
     truth_claims   claim_id, effect
     truth_members  index, order_book_id, start, end, shares: a row per span of unchanged shares in an index
+    truth_deliveries  date, object (a treasury future), price (fair, at the close), ctd (bond_code, null for a notional
+                   bond), forward_yield (of that bond on the day of delivery)
     """
     return {
         "truth_params": _params(world, seed),
         "truth_states": pl.concat(
-            [_states(sessions, market, stocks, indices), *(_states_of(sessions, product) for product in futures)]
+            [
+                _states(sessions, market, stocks, indices),
+                *(_states_of(sessions, product) for product in futures),
+                *_states_of_curve(sessions, treasuries.curve),
+            ]
         ),
         "truth_events": pl.concat(
             [_events(sessions, market, stocks), *(_events_of(sessions, product) for product in futures)]
         ).sort("date", "object", "event"),
         "truth_claims": _claims(world),
         "truth_members": _members(sessions, stocks, indices),
+        "truth_deliveries": _deliveries(sessions, treasuries),
     }
 
 
@@ -127,11 +138,37 @@ def _states_of(sessions: SessionArray, futures: Futures) -> pl.DataFrame:
     """States of a product while it has contracts, then the log price of each contract without limits and rounding."""
     open_now = (futures.leader >= 0)[None]
     symbol = [futures.product.symbol]
-    frames = [_long(sessions, symbol, name, values[None], open_now) for name, values in futures.states.items()]
+    frames = [
+        _long(sessions, symbol, name, values[None], open_now & np.isfinite(values))
+        for name, values in futures.states.items()
+    ]
     ids = [contract.order_book_id for contract in futures.contracts]
     panel = np.full((len(ids), len(sessions)), np.nan)
     panel[futures.contract, futures.at] = futures.latent
     return pl.concat([*frames, _long(sessions, ids, "latent", panel, np.isfinite(panel))])
+
+
+def _states_of_curve(sessions: SessionArray, curve: ZeroCurve) -> list[pl.DataFrame]:
+    everywhere = np.ones((1, len(sessions)), np.bool_)
+    names = ("level", "slope", "curvature")
+    return [_long(sessions, ["CGB"], name, curve.closes[:, k][None], everywhere) for k, name in enumerate(names)]
+
+
+def _deliveries(sessions: SessionArray, treasuries: Treasuries) -> pl.DataFrame:
+    frames = [
+        pl.DataFrame(
+            {
+                "date": sessions[futures.at],
+                "object": np.array([c.order_book_id for c in futures.contracts], dtype=object)[futures.contract],
+                "price": fair.price,
+                "ctd": fair.ctd.astype(object),
+                "forward_yield": fair.forward_yield,
+            },
+            schema_overrides={"object": pl.String, "ctd": pl.String},
+        )
+        for futures, fair in zip(treasuries.futures, treasuries.fair, strict=True)
+    ]
+    return pl.concat(frames).with_columns(pl.col("ctd").replace({"": None})).sort("date", "object")
 
 
 def _events_of(sessions: SessionArray, futures: Futures) -> pl.DataFrame:

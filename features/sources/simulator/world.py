@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +35,35 @@ SIZES = {"tiny": Size(60, 400, "2020-06-01"), "demo": Size(300, 1500), "full": S
 
 
 @dataclass(frozen=True)
+class Yields:
+    """How the zero curve of government bonds moves, and how treasury futures are priced on it.
+
+    means, persistence  of level, slope and curvature (Nelson and Siegel): AR(1) from one session to the next
+    sizes     how large their shocks are, the level's being 1; all are scaled so that
+    vol       is the daily standard deviation of the zero yield of ten years; 0 keeps the curve where it is
+    decay     years over which slope and curvature fade
+    premium   by how much the forward yields of futures lie above those of the curve (`tp`), a year
+    pricing   "ctd": the cheapest bond to deliver; "notional": exact 3 % bonds with a coupon on the delivery day
+    Source    11 §10
+    """
+
+    means: tuple[float, float, float] = (0.022, -0.008, -0.005)
+    persistence: tuple[float, float, float] = (0.999, 0.995, 0.99)
+    sizes: tuple[float, float, float] = (1.0, 1.5, 2.0)
+    vol: float = 2.5e-4
+    decay: float = 3.0
+    premium: float = 0.0
+    pricing: Literal["ctd", "notional"] = "ctd"
+
+    def __post_init__(self) -> None:
+        if not all(0 <= phi < 1 for phi in self.persistence) or self.vol < 0 or self.decay <= 0:
+            found = f"persistence {self.persistence}, vol {self.vol}, decay {self.decay}"
+            raise DataError("simulated yields", "persistence in [0, 1), vol at least 0 and decay above 0", found)
+        if self.pricing not in ("ctd", "notional"):
+            raise DataError("simulated yields", "pricing must be ctd or notional", repr(self.pricing))
+
+
+@dataclass(frozen=True)
 class World:
     """What is true in a simulated market.
 
@@ -46,7 +76,8 @@ class World:
     jumps_per_year    overnight jumps of the market, N(-2 %, 2 %)
     theta, kappa, vol_of_vol, leverage, drift   of the market's variance and price, per year (CIR)
     industry_vol      daily standard deviation of each industry's own return
-    Source  11 §2-§5
+    yields            of government bonds, and of the futures on them
+    Source  11 §2-§5, §10
     """
 
     name: str = "planted"
@@ -84,6 +115,7 @@ class World:
     rate: float = 0.015
     stress_carry: float = 0.06
     flow_effect: float = 0.0
+    yields: Yields = Yields()
 
     def __post_init__(self) -> None:
         for name in ("stocks", "sessions"):

@@ -26,7 +26,7 @@ from features.sources.simulator.market import simulate_market
 from features.sources.simulator.stocks import simulate_stocks
 from features.sources.simulator.world import resolve
 from features.store import Store
-from tests.simulated_futures import BY_SYMBOL, CALENDAR, COMMODITIES, ON_INDICES, named, states
+from tests.simulated_futures import BY_SYMBOL, CALENDAR, COMMODITIES, ON_BONDS, ON_INDICES, named, states
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +85,18 @@ def test_limits_stand_around_the_settlement_before(long):
     for symbol, bars in named(long).group_by("product"):
         product = BY_SYMBOL[symbol[0]]
         wide = pl.lit(False)
-        if product.underlying:
+        if product.exchange == "CFFEX":
             quarter = pl.col("order_book_id").str.slice(-2).cast(pl.Int64) % 3 == 0
-            wide = (pl.col("date") == pl.col("maturity_date")) | ((pl.col("date") == pl.col("listed_date")) & quarter)
-        pct = bars.select(pl.when(wide).then(0.2).otherwise(product.limit / 10_000))["literal"].to_numpy()
+            wide = (pl.col("date") == pl.col("listed_date")) & quarter
+        if product.underlying:
+            wide |= pl.col("date") == pl.col("maturity_date")
+        usual = {"TS": 0.005, "TF": 0.012, "T": 0.02, "TL": 0.035}.get(symbol[0], product.limit / 10_000)
+        pct = bars.select(pl.when(wide).then(2 * usual).otherwise(usual))["literal"].to_numpy()
         up, down = limit_prices(bars["prev_settlement"].to_numpy(), pct, float(product.tick))
         np.testing.assert_array_equal(bars["limit_up"], up)
         np.testing.assert_array_equal(bars["limit_down"], down)
-        assert (pct == 0.2).any() == bool(product.underlying)
-        assert 0.06 <= product.limit / 10_000 <= 0.10
+        assert (pct == 2 * usual).any() == (product.exchange == "CFFEX")
+        assert symbol[0] in ON_BONDS or 0.06 <= usual <= 0.10
 
 
 # --- chains -----------------------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ def test_limits_stand_around_the_settlement_before(long):
 
 def test_cffex_lists_every_session_what_its_rule_says(long):
     bars = named(long)
-    for symbol in ON_INDICES:
+    for symbol in (*ON_INDICES, *ON_BONDS):
         rows = bars.filter(pl.col("product") == symbol).group_by("date").agg(pl.col("order_book_id").sort())
         shown = dict(rows.iter_rows())
         for day in long.reference["calendar"]["date"]:
@@ -113,7 +116,10 @@ def test_the_last_evening_lists_what_the_exchange_listed(long):
     last = named(long).filter(pl.col("date") == dt.date(2025, 12, 31))
     codes = last.filter(pl.col("product") == "IF")["order_book_id"].to_list()
     assert codes == ["IF2601", "IF2602", "IF2603", "IF2606"]
+    assert last.filter(pl.col("product") == "T")["order_book_id"].to_list() == ["T2603", "T2606", "T2609"]
     assert named(long).filter(pl.col("product") == "IM")["date"].min() == dt.date(2022, 7, 22)
+    launch = named(long).filter(pl.col("product") == "TL", pl.col("date") <= dt.date(2023, 4, 21))
+    assert launch["order_book_id"].to_list() == ["TL2309", "TL2312", "TL2403"]
 
 
 def test_a_commodity_lists_its_next_delivery_months(long):
@@ -163,6 +169,9 @@ def test_instruments_tell_the_terms(tiny):
         ("RB", "SHFE", 10.0, None),
         ("FU", "SHFE", 10.0, None),
         ("M", "DCE", 10.0, None),
+        ("TS", "CFFEX", 20_000.0, None),
+        ("TF", "CFFEX", 10_000.0, None),
+        ("T", "CFFEX", 10_000.0, None),
     }
     assert futures.select("listed_date", "maturity_date").null_count().sum_horizontal().item() == 0
     spot = tiny.reference["instruments"].filter(pl.col("type") != "Future")
@@ -208,11 +217,11 @@ def test_open_interest_moves_to_the_next_contract_over_the_last_eight_sessions(l
 
 def test_the_contract_with_most_open_interest_never_goes_back(long):
     months = {"SC": 12, "CU": 12, "RB": 12, "FU": 12, "M": 3, "IF": 12, "IH": 12, "IC": 12, "IM": 12}
-    years = 1500 / 242
+    months |= dict.fromkeys(ON_BONDS, 4)
     for symbol, bars in named(long).group_by("product"):
         leader = bars.sort("open_interest").group_by("date").last().sort("date")
         assert leader["maturity_date"].is_sorted(), symbol
-        lived = years if symbol[0] != "IM" else bars["date"].n_unique() / 242
+        lived = bars["date"].n_unique() / 242
         assert leader["order_book_id"].n_unique() == pytest.approx(months[symbol[0]] * lived, abs=2.5), symbol
         if symbol[0] == "M":
             assert set(leader["order_book_id"].str.slice(-2)) == {"01", "05", "09"}
@@ -267,6 +276,15 @@ def test_the_market_of_a_seed_stays_what_it_was(tiny):
         ticks = np.rint(frame.select(prices).to_numpy() * scale).astype("<i8")
         volume = np.rint(frame["volume"].to_numpy()).astype("<i8")
         assert hashlib.sha256(ticks.tobytes() + volume.tobytes()).hexdigest()[:16] == digest
+
+
+def test_treasuries_leave_other_futures_as_they_were(tiny):
+    """Prices and volumes of index futures and commodities as they were before there were treasuries."""
+    bars = named(tiny).filter(~pl.col("product").is_in(ON_BONDS)).sort("date", "order_book_id")
+    prices = ("open", "high", "low", "close", "settlement", "prev_settlement", "limit_up", "limit_down")
+    cents = np.rint(bars.select(prices).to_numpy() * 100).astype("<i8")
+    sizes = np.rint(bars.select("volume", "open_interest").to_numpy()).astype("<i8")
+    assert hashlib.sha256(cents.tobytes() + sizes.tobytes()).hexdigest()[:16] == "f4c9286b4e0c0c2c"
 
 
 def test_the_same_seed_gives_the_same_futures_and_another_gives_others(tiny):

@@ -461,7 +461,8 @@ def test_more_stocks_leave_the_others_as_they_were(tiny):
 
 def test_the_ingest_door_gets_bars_and_reference_tables_but_no_truth(tiny):
     given = {batch.table: batch for batch in batches(tiny)}
-    reference = {"instruments", "calendar", "dividends_index", "simulation"}
+    bonds = {"rates", "bonds", "bond_prices"}
+    reference = {"instruments", "calendar", "dividends_index", "simulation", *bonds}
     tables = {"CS", "INDX", "Future", *(f"reference/{name}" for name in reference)}
     assert set(given) == tables
     assert given["CS"].frame.equals(tiny.bars["CS"])
