@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,9 @@ class Book:
         (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
         for one in self.walks.values():
             one.save(folder / _FOLDER)
-        last = {name: [one.models[used] for used in one.used[-1]] for name, one in self.served.items()}
+        last: Mapping[str, Sequence[str]] = self.last
+        if self.data is not None:
+            last = {name: [one.models[used] for used in one.used[-1]] for name, one in self.served.items()}
         (folder / _LAST).write_text(json.dumps(last, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
@@ -82,7 +84,7 @@ class Book:
     def extend(self, store: Store, asof: np.datetime64, say: Callable[[str], None] = lambda line: None) -> Book:
         """The walks carried on to a session, refitted on the grid of the training; those that reach further stay.
 
-        Errors  DataError where the store's history of a product is not the one that was walked
+        A product whose history in the store is not the one that was walked has no forecast but a reason.
         """
         reached = max((one.sessions[-1] for one in self.walks.values() if len(one.sessions)), default=asof)
         named = self.config.model_copy(update={"data": self.config.data.model_copy(update={"products": self.products})})
@@ -93,7 +95,7 @@ class Book:
             series = data.series.get(product)
             if series is None:
                 walks[product] = replace(one, empty=data.empty[product])
-            elif one.empty:
+            elif not one.tracks:
                 walks[product] = walked(product, specs, plan, series)
             else:
                 walks[product] = one.carried_on(specs, plan, series)
@@ -135,7 +137,7 @@ class Book:
     @cached_property
     def served(self) -> dict[str, ServedForecasts]:
         """Product -> what of its walks is served at every origin; DataError before the book was carried on."""
-        return {product: self._served_since(product, 0, True) for product, one in self.walks.items() if one.tracks}
+        return {product: self._served_since(product, 0, True) for product, one in self.walks.items() if not one.empty}
 
     @cached_property
     def _asked(self) -> dict[str, tuple[int, ServedForecasts]]:

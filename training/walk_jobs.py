@@ -46,7 +46,9 @@ def walk_all(
         known = scratch / f"{product}.json"
         if known.is_file():
             earlier = Walked.load(known)
-            if np.array_equal(earlier.sessions, wanted.sessions):
+            if np.array_equal(earlier.sessions, wanted.sessions) and np.array_equal(
+                earlier.returns, wanted.returns.value
+            ):
                 found[product] = earlier
     if found:
         say(f"{len(found)} of {len(series)} products were walked before an interruption: {', '.join(found)}")

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from features.panel import DataError, SessionArray
+from features.panel import Float64Array, SessionArray
 from models.volatility.base import VolatilitySpec
 from models.volatility.walk import Plan, Refit, Track, too_short, walk
 from training.volatility_data import Series
@@ -25,7 +25,7 @@ from training.volatility_data import Series
 class Walked:
     """One product's walks.
 
-    sessions  (n,) of the returns that were walked
+    sessions  (n,) of the returns that were walked, and returns (n,) themselves
     tracks    model -> its walk; all have the same origins
     left_out  model -> what the product lacks for it
     empty     why there is no forecast at all, "" where there is
@@ -33,6 +33,7 @@ class Walked:
 
     product: str
     sessions: SessionArray = field(repr=False)
+    returns: Float64Array = field(repr=False)
     tracks: Mapping[str, Track] = field(repr=False)
     left_out: Mapping[str, str] = field(default_factory=dict)
     empty: str = ""
@@ -43,37 +44,44 @@ class Walked:
         return next(iter(self.tracks.values())).first
 
     def carried_on(self, specs: Mapping[str, VolatilitySpec], plan: Plan, series: Series) -> Self:
-        """The walks up to the last return of the series, of which those walked before must be the first.
+        """The walks up to the last return of the series.
 
-        Errors  DataError where the series has other sessions than it had
+        The returns that were walked before must be its first: where the store tells another history, the product has
+        no forecast but a reason, and the other products theirs.
         """
-        known = len(self.sessions)
-        if len(series.sessions) < known or not np.array_equal(series.sessions[:known], self.sessions):
-            differs = np.flatnonzero(series.sessions[:known] != self.sessions[: len(series.sessions)])
-            at = str(self.sessions[differs[0]]) if len(differs) else str(series.sessions[-1])
-            raise DataError(
-                f"series of {self.product}",
-                "its sessions must be those that the model was trained on, and later ones",
-                f"{len(series.sessions)} sessions",
-                at,
-                "Its history was restated: train again.",
-            )
+        restated = self._restated(series)
+        if restated is not None:
+            return replace(self, empty=f"its history was restated at {restated}: train again")
         tracks = {name: walk(specs[name], series.returns, plan, carry_on=track) for name, track in self.tracks.items()}
-        return replace(self, sessions=series.sessions, tracks=tracks)
+        return replace(self, sessions=series.sessions, returns=series.returns.value, tracks=tracks)
+
+    def _restated(self, series: Series) -> np.datetime64 | None:
+        """The first session that is not, or not with the return, that was walked; None where all are."""
+        known = min(len(self.sessions), len(series.sessions))
+        other = (series.sessions[:known] != self.sessions[:known]) | (
+            series.returns.value[:known] != self.returns[:known]
+        )
+        if other.any():
+            return np.datetime64(self.sessions[int(np.argmax(other))])
+        return None if known == len(self.sessions) else np.datetime64(self.sessions[known])
 
     def save(self, folder: Path) -> None:
         """Write <product>.parquet, the forecasts, and then <product>.json, the fits: whole once that is there."""
         folder.mkdir(parents=True, exist_ok=True)
         origins = len(self.sessions) - self.first if self.tracks else 0
-        parts = {"session": self.sessions[len(self.sessions) - origins :]}
+        parts = {"session": self.sessions, "return": self.returns}
+        before = np.full(len(self.sessions) - origins, np.nan)
         for name, track in self.tracks.items():
             for what in ("mean", "variance", "var", "es"):
                 values = getattr(track, what)
-                parts |= {f"{name}/{what}/{column}": values[:, column] for column in range(values.shape[1])}
+                parts |= {
+                    f"{name}/{what}/{column}": np.concatenate([before, values[:, column]])
+                    for column in range(values.shape[1])
+                }
         pl.DataFrame(parts).write_parquet(folder / f"{self.product}.parquet")
         told: dict[str, Any] = {
             "product": self.product,
-            "before": [str(day) for day in self.sessions[: len(self.sessions) - origins]],
+            "first": len(self.sessions) - origins,
             "left_out": dict(self.left_out),
             "empty": self.empty,
             "fits": {name: [fit.describe() for fit in track.fits] for name, track in self.tracks.items()},
@@ -87,18 +95,18 @@ class Walked:
     def load(cls, path: Path) -> Self:
         """Read back what `save` wrote, by the path of its JSON file."""
         told = json.loads(path.read_text(encoding="utf-8"))
-        record = pl.read_parquet(path.with_suffix(".parquet"))
-        before = np.array(told["before"], dtype="datetime64[D]")
+        record, first = pl.read_parquet(path.with_suffix(".parquet")), int(told["first"])
         tracks = {
             name: Track(
-                first=len(before),
+                first=first,
                 fits=tuple(Refit.restore(one) for one in fits),
-                **{what: _columns(record, f"{name}/{what}/") for what in ("mean", "variance", "var", "es")},
+                **{what: _columns(record[first:], f"{name}/{what}/") for what in ("mean", "variance", "var", "es")},
             )
             for name, fits in told["fits"].items()
         }
-        sessions = np.concatenate([before, record["session"].to_numpy().astype("datetime64[D]")])
-        return cls(told["product"], sessions, tracks, told["left_out"], told["empty"])
+        sessions = record["session"].to_numpy().astype("datetime64[D]")
+        returns = record["return"].to_numpy().astype(np.float64)
+        return cls(told["product"], sessions, returns, tracks, told["left_out"], told["empty"])
 
 
 def walked(product: str, specs: Mapping[str, VolatilitySpec], plan: Plan, series: Series) -> Walked:
@@ -109,10 +117,11 @@ def walked(product: str, specs: Mapping[str, VolatilitySpec], plan: Plan, series
     lacking = {name: sorted(set(spec.needs) - there) for name, spec in specs.items()}
     left_out = {name: f"needs {', '.join(lacks)}" for name, lacks in lacking.items() if lacks}
     if short:
-        return Walked(product, series.sessions, {}, left_out, short)
+        return Walked(product, series.sessions, series.returns.value, {}, left_out, short)
     usable = {name: spec for name, spec in specs.items() if name not in left_out}
     tracks = {name: walk(spec, series.returns, plan) for name, spec in usable.items()}
-    return Walked(product, series.sessions, tracks, left_out, "" if tracks else "no model can be fitted")
+    empty = "" if tracks else "no model can be fitted"
+    return Walked(product, series.sessions, series.returns.value, tracks, left_out, empty)
 
 
 def _columns(record: pl.DataFrame, prefix: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

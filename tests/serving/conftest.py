@@ -73,7 +73,7 @@ def registered(home: Path) -> None:
     span = str(days[0]), str(days[TRAINED_TO - 1])
     manifest = Manifest("volatility", "Future", {}, config.dump(), "volatility", config.hash, {}, span)
     manifest.save(folder)
-    Book(config, walks).save(folder)
+    Book(config, walks, data).save(folder)
     one = data.series["A"]
     example = pl.DataFrame({"product": "A", "session": one.sessions[:80], "return": one.returns.value[:80]})
     tracking = Tracking(home)

@@ -159,13 +159,19 @@ def test_a_book_that_was_not_carried_on_refuses_to_forecast(book: Book, tmp_path
         Book.load(saved(book, tmp_path / "book")).forecast(DAY)
 
 
-def test_a_history_that_was_restated_is_refused(book: Book, tmp_path: Path) -> None:
-    loaded = Book.load(saved(book, tmp_path / "book"))
-    other = futures()
-    bars = other.bars["Future"].filter(~((pl.col("date") == pl.date(2025, 3, 12)) & (pl.col("order_book_id") > "IF")))
+@pytest.mark.parametrize("change", ["gone", "other"])
+def test_a_product_whose_history_was_restated_says_so_and_the_others_forecast(
+    book: Book, tmp_path: Path, change: str
+) -> None:
+    loaded, other = Book.load(saved(book, tmp_path / "book")), futures()
+    hit = (pl.col("date") == pl.date(2025, 3, 12)) & pl.col("order_book_id").str.starts_with("IF")
+    whole = other.bars["Future"]
+    close = pl.when(hit).then((pl.col("high") + pl.col("low")) / 2).otherwise("close")
+    bars = whole.filter(~hit) if change == "gone" else whole.with_columns(close=close)
     there = futures_store(tmp_path / "store", replace(other, bars={**other.bars, "Future": bars}))
-    with pytest.raises(DataError, match=r"sessions must be those that the model was trained on.*2025-03-12"):
-        loaded.extend(there, DAY)
+    told = loaded.extend(there, DAY).forecast(DAY)
+    assert set(told.filter(product="IF")["reason"]) == {"its history was restated at 2025-03-12: train again"}
+    assert told.filter(product="M").equals(book.forecast(DAY).filter(product="M"))
 
 
 def test_a_product_is_projected_on_other_returns(book: Book, tmp_path: Path) -> None:

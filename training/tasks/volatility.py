@@ -52,8 +52,8 @@ def walk(
 ) -> Book:
     """Step 8: the walks of all products, those that an interrupted training left in `scratch` not again."""
     walks = walk_all(config, data.series, scratch, say, progress, jobs=jobs)
-    nothing = np.empty(0, dtype="datetime64[D]")
-    walks |= {product: Walked(product, nothing, {}, {}, why) for product, why in data.empty.items()}
+    nothing = np.empty(0, dtype="datetime64[D]"), np.empty(0)
+    walks |= {product: Walked(product, *nothing, {}, {}, why) for product, why in data.empty.items()}
     return Book(config, dict(sorted(walks.items())), data)
 
 
