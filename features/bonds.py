@@ -14,6 +14,8 @@ import numpy as np
 from features.operators.bonds import street_yield
 from features.panel import AssetArray, DataError, Float64Array, IntArray, SessionArray
 
+# One day, or a column of them, (T, 1).
+Days = np.datetime64 | SessionArray
 FACE = 100.0
 DAYS_A_YEAR = 365.0
 _MONTHS = 12
@@ -66,7 +68,7 @@ class Bonds:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Where a day lies among the coupons of each bond, (B,) each.
+    """Where a day lies among the coupons of each bond, (B,) each; (T, B) for days (T, 1).
 
     last   the coupon date on or before the day (the issue counts as one)
     next   the one after it
@@ -76,7 +78,7 @@ class Schedule:
     last: SessionArray
     next: SessionArray
     count: IntArray
-    day: np.datetime64
+    day: Days
 
     @property
     def elapsed(self) -> Float64Array:
@@ -85,7 +87,7 @@ class Schedule:
         return np.asarray((self.day - self.last).astype(np.float64) / np.where(days > 0, days, np.nan))
 
 
-def schedule(bonds: Bonds, day: np.datetime64) -> Schedule:
+def schedule(bonds: Bonds, day: Days) -> Schedule:
     """The coupons around a day; coupons fall on the day of the month of the maturity, or on the month's last."""
     period = _MONTHS // bonds.frequency
     due, now = bonds.maturity.astype("datetime64[M]"), day.astype("datetime64[M]")
@@ -111,9 +113,10 @@ def _coupon_date(bonds: Bonds, back: IntArray) -> SessionArray:
     return np.asarray(target.astype("datetime64[D]") + np.minimum(day, last).astype("timedelta64[D]"))
 
 
-def accrued_interest(bonds: Bonds, day: np.datetime64) -> Float64Array:
-    """Interest since the last coupon per 100 face, actual days over those of the period, to seven decimals, (B,).
+def accrued_interest(bonds: Bonds, day: Days) -> Float64Array:
+    """Interest since the last coupon per 100 face, actual days over those of the period, to seven decimals.
 
+    Shape   (B,), or (T, B) for days (T, 1)
     NaN     before the issue and from the maturity on
     Source  05 §2. A first period that is no whole one is taken as if it were.
     """
@@ -128,11 +131,14 @@ def full_yield(bonds: Bonds, full: Float64Array, day: np.datetime64) -> Float64A
     return street_yield(full, bonds.payment, bonds.frequency, 1 - where.elapsed, where.count)
 
 
-def coupons_between(bonds: Bonds, start: np.datetime64, end: np.datetime64) -> tuple[Float64Array, Float64Array]:
-    """Coupons after `start`, up to `end` included: their sum, and their sum times the years left to `end`, (B,)."""
+def coupons_between(bonds: Bonds, start: Days, end: np.datetime64) -> tuple[Float64Array, Float64Array]:
+    """Coupons after `start`, up to `end` included: their sum, and their sum times the years left to `end`.
+
+    Shape   (B,) each, or (T, B) for starts (T, 1)
+    """
     begun, over = schedule(bonds, start), schedule(bonds, end)
-    total, waited = np.zeros(len(bonds)), np.zeros(len(bonds))
     paid = begun.count - over.count
+    total, waited = np.zeros(paid.shape), np.zeros(paid.shape)
     for k in range(int(paid.max(initial=0))):
         day = _coupon_date(bonds, begun.count - 1 - k)
         here = np.where(k < paid, bonds.payment, 0.0)

@@ -134,20 +134,18 @@ def basket(
     session: np.datetime64,
     month: np.datetime64,
     delivery: np.datetime64,
-    factor: Float64Array | None = None,
 ) -> Basket:
     """The basket of a contract on a session.
 
     bonds     those that may be delivered; clean: their prices on the session, NaN where none
     month     the delivery month, delivery: the day to which interest runs
-    factor    conversion factors where they are known already
     """
     coupons, waited = coupons_between(bonds, session, delivery)
     return Basket(
         bonds,
         session,
         delivery,
-        conversion_factors(bonds, month) if factor is None else factor,
+        conversion_factors(bonds, month),
         clean,
         accrued_interest(bonds, session),
         accrued_interest(bonds, delivery),

@@ -5,15 +5,15 @@ Curves are those of the session's evening (known with the settlement), at most a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from features.bonds import DAYS_A_YEAR, Bonds, conversion_factors
+from features.bonds import DAYS_A_YEAR, Bonds, accrued_interest, conversion_factors, coupons_between
 from features.chain import Chain
-from features.deliverables import Basket, basket, deliverables, delivery_day
+from features.deliverables import Basket, deliverables, delivery_day
 from features.panel import Float64Array, IntArray, SessionArray
 from features.product_panels import worthy
 from features.sessions import Calendar
@@ -210,20 +210,28 @@ def _cheapest(
     for role, theory in fair.items():
         rates = _simple(repo, ends, one.sessions, at[role])
         for c in np.unique(at[role][at[role] >= 0]).tolist():
+            rows = np.flatnonzero(at[role] == c)
             which = deliverables(market.bonds, of[c], one.contracts.month[c])
-            own = market.bonds.take(which)
-            factor = conversion_factors(own, one.contracts.month[c])
-            for t in np.flatnonzero(at[role] == c).tolist():
-                here = np.isfinite(market.clean[t, which]) & (own.issued <= one.sessions[t])
-                if not here.any():
-                    continue
-                clean = np.where(here, market.clean[t, which], np.nan)
-                this = basket(own, clean, one.sessions[t], one.contracts.month[c], ends[c], factor)
+            own, clean = market.bonds.take(which), market.clean[np.ix_(rows, which)]
+            for t, this in _baskets(own, one.sessions, rows, clean, one.contracts.month[c], ends[c]):
                 theory[t] = this.theoretical(rates[t])
                 if role == "near":
                     told[t] = _of_cheapest(this, settled[t, c], rates[t])
     names = (f"ctd_{name}" for name in _CTD)
     return dict(zip(names, told.T, strict=True)) | {"ctd_fair_spread": fair["near"] - fair["next"]}
+
+
+def _baskets(
+    own: Bonds, sessions: SessionArray, rows: IntArray, clean: Float64Array, month: np.datetime64, end: np.datetime64
+) -> Iterator[tuple[int, Basket]]:
+    """The baskets of a contract on those of its sessions that have a price; what needs dates alone is made at once."""
+    days = sessions[rows][:, None]
+    factor, owed, accrued = conversion_factors(own, month), accrued_interest(own, end), accrued_interest(own, days)
+    coupons, waited = coupons_between(own, days, end)
+    clean = np.where(own.issued <= days, clean, np.nan)
+    for i in np.flatnonzero(np.isfinite(clean).any(axis=1)).tolist():
+        t = int(rows[i])
+        yield t, Basket(own, sessions[t], end, factor, clean[i], accrued[i], owed, coupons[i], waited[i])
 
 
 def _of_cheapest(this: Basket, price: float, repo: float) -> Float64Array:
