@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.spread.convenience_yield import implied_yield
 from models.spread.schwartz_smith import FittedSchwartzSmith, SchwartzSmith
 from models.spread.term_curve import level, slope
 
@@ -38,3 +39,9 @@ def test_the_slope_is_that_of_the_curve_and_the_yield_is_what_the_formula_says(f
     variance = sigma_chi**2 + sigma_xi**2 + 2 * rho * sigma_chi * sigma_xi
     told = kappa * CHI + lambda_chi + 0.018 - mu_star - variance / 2
     assert fitted.convenience_yield(np.array([CHI]), 0.018) == pytest.approx([told], abs=1e-14)
+
+
+def test_the_convenience_yield_of_copper_in_backwardation():
+    """78650 and 78210, 31 days apart, r_f .018: a carry of -.0660546, so a yield of .0840546."""
+    found = implied_yield(np.array(78650.0), np.array(78210.0), 0.0, np.array(31 / 365), 0.018)
+    assert found == pytest.approx(0.0840546, abs=5e-8)
