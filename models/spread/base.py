@@ -60,8 +60,9 @@ class Legs:
 
     def part(self, start: int, stop: int) -> Legs:
         """The rows from start to stop, sharing memory; the first of them begins a pair."""
-        cut = [None if one is None else one[start:stop] for one in (self.fresh, self.gap)]
-        return Legs(self.y[start:stop], self.x[start:stop], self.session[start:stop], *cut)
+        fresh = None if self.fresh is None else self.fresh[start:stop]
+        gap = None if self.gap is None else self.gap[start:stop]
+        return Legs(self.y[start:stop], self.x[start:stop], self.session[start:stop], fresh, gap)
 
     @property
     def both(self) -> BoolArray:

@@ -72,7 +72,7 @@ class Ou:
         require_whole_season(who, self.season, legs.session[known])
         design = self.design(legs)
         s = self._level(legs) / scale
-        line = np.linalg.lstsq(design[known], s[known], rcond=None)[0]
+        line = np.asarray(np.linalg.lstsq(design[known], s[known], rcond=None)[0], dtype=np.float64)
         deviation = s - design @ line
         require_varied(who, deviation[known], np.r_[legs.y[known], legs.x[known]])
         order = self.order or _best_order(who, legs, deviation, self.most)
