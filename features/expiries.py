@@ -108,13 +108,17 @@ def settle_expiry(
 ) -> tuple[np.datetime64, bool]:
     """The last trading day to use, and whether the vendor's differs from the rule's (to log as `calendar_mismatch`).
 
-    The vendor prevails where it states a day; a stated holiday is itself postponed. Source  10 §1
+    The vendor prevails where it states a day; a stated holiday is itself postponed. A rule's day past the published
+    holidays is provisional, and contradicts nobody. Source  10 §1
     """
     if vendor is None:
         return expiry(product, year, month, calendar), False
     stated = calendar.at_or_after(vendor)
     known = product in RULE_OF or FUND.fullmatch(product) is not None
-    return stated, known and bool(stated != expiry(product, year, month, calendar))
+    if not known:
+        return stated, False
+    rule = expiry(product, year, month, calendar)
+    return stated, bool(stated != rule) and not calendar.provisional(rule)
 
 
 def days_to_expiry(

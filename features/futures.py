@@ -201,7 +201,9 @@ def _calendar(store: Store, rows: pl.DataFrame) -> Calendar:
     )
     named = [delivery_month(asset, as_day(begun)) for asset, begun in unstated.drop_nulls().iter_rows()]
     until = max([last, stated, *(month.astype("datetime64[D]") for month in named if month is not None)]) + _MARGIN
-    for day in (until, np.datetime64(f"{last.astype(object).year}-12-31")):
+    # Holidays are published year by year: what the exchange has published of the years ahead goes before weekdays.
+    ends_of_years = range(until.astype(object).year - 1, last.astype(object).year - 1, -1)
+    for day in (until, *(np.datetime64(f"{year}-12-31") for year in ends_of_years)):
         try:
             known = store.calendar((first.astype(object), day.astype(object)))
         except DataError:  # nobody has published the sessions until then

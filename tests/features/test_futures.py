@@ -128,6 +128,42 @@ def test_a_store_without_instruments_and_calendar_is_read_by_the_codes(tmp_path)
     assert listing(store).rows["product"].to_list() == ["RB"]
 
 
+def test_last_days_after_the_stored_calendar_follow_what_the_exchange_has_published(tmp_path):
+    """The stored calendar ends in March 2024; the exchange has published all of the year, and some of the next ones."""
+    told = pl.DataFrame(
+        {
+            "order_book_id": ["IF2405", "IF2406"],
+            "type": "Future",
+            "underlying_symbol": "IF",
+            "maturity_date": [dt.date(2024, 5, 17), dt.date(2024, 6, 20)],
+        }
+    )
+    store = stored(tmp_path, bars("IF2405"), bars("IF2406", seed=1), instruments=told)
+    known = listing(store).calendar
+    assert not known.contains("2024-05-01")  # Labour Day, a Wednesday
+    own = read_chain(store, "IF").contracts
+    assert own.mismatched.tolist() == [False, True]  # IF2406 ends on the 21st
+    assert not own.provisional.any()
+
+
+def test_last_days_past_the_published_holidays_are_provisional_and_contradicted_by_nobody(tmp_path):
+    told = pl.DataFrame(
+        {
+            "order_book_id": ["IF2405", "IF8912"],
+            "type": "Future",
+            "underlying_symbol": "IF",
+            "maturity_date": [dt.date(2024, 5, 17), dt.date(2089, 12, 14)],
+        }
+    )
+    store = stored(tmp_path, bars("IF2405"), bars("IF8912", seed=1), instruments=told)
+    known = listing(store).calendar
+    assert not known.contains("2025-10-01")  # National Day, a Wednesday of the year after the last bar
+    assert known.published >= np.datetime64("2025-12-31")
+    own = read_chain(store, "IF").contracts
+    assert own.mismatched.tolist() == [False, False]
+    assert own.provisional.tolist() == [False, True]
+
+
 def test_every_product_has_a_line_and_rolls_are_shown_of_those_named(tmp_path):
     store = stored(tmp_path, bars("RB2405", interest=50.0), bars("RB2410", DAYS[20:]), series("A_MAIN"))
     report = check_chains(store)

@@ -91,6 +91,15 @@ def test_the_vendors_expiry_prevails_over_the_rule(product, year, month, vendor,
     assert settle_expiry(vendor, product, year, month, calendar) == (np.datetime64(used), mismatch)
 
 
+def test_a_rule_past_the_published_holidays_contradicts_nobody(calendar):
+    """The third Friday of February 2024 is a holiday that a calendar which ends in 2023 does not know."""
+    known = calendar.between(calendar.first_day, "2023-12-29")
+    short = Calendar(known).extended("2024-06-30")
+    assert expiry("IF", 2024, 2, short) == np.datetime64("2024-02-16")
+    assert settle_expiry("2024-02-19", "IF", 2024, 2, short) == (np.datetime64("2024-02-19"), False)
+    assert settle_expiry("2023-12-18", "IF", 2023, 12, short) == (np.datetime64("2023-12-18"), True)
+
+
 @pytest.mark.parametrize(
     ("product", "day", "months"),
     [
