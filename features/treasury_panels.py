@@ -224,11 +224,13 @@ def _cheapest(
 def _baskets(
     own: Bonds, sessions: SessionArray, rows: IntArray, clean: Float64Array, month: np.datetime64, end: np.datetime64
 ) -> Iterator[tuple[int, Basket]]:
-    """The baskets of a contract on those of its sessions that have a price; what needs dates alone is made at once."""
+    """The baskets of a contract on those of its sessions that have a price; what needs dates alone is made at once.
+
+    A bond has no accrued interest before its issue, so it has no value in a basket then.
+    """
     days = sessions[rows][:, None]
     factor, owed, accrued = conversion_factors(own, month), accrued_interest(own, end), accrued_interest(own, days)
     coupons, waited = coupons_between(own, days, end)
-    clean = np.where(own.issued <= days, clean, np.nan)
     for i in np.flatnonzero(np.isfinite(clean).any(axis=1)).tolist():
         t = int(rows[i])
         yield t, Basket(own, sessions[t], end, factor, clean[i], accrued[i], owed, coupons[i], waited[i])

@@ -1,4 +1,4 @@
-"""What a random product of treasuries has beside any other: prices near par, a notional bond, curves, a cheapest one."""
+"""What a random product of treasuries has beside others: prices near par, a notional bond, curves, a cheapest bond."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 
 from features.catalogue import catalogue
 from features.factors import treasury as of
+from features.factors import treasury_spreads as spreads
 from features.ingest import ingest
 from features.inputs import available, read_inputs
 from features.panel import Panels
@@ -56,14 +57,14 @@ def test_the_corrected_reading_is_neutral_within_a_score_of_one(z, reading):
 
 @pytest.mark.parametrize(("spread", "reading"), [(-0.05, -1), (-0.049, 0), (0.049, 0), (0.05, 1), (NAN, NAN)])
 def test_the_seed_reads_a_near_premium_as_rates_that_rise(spread, reading):
-    np.testing.assert_array_equal(of.tf_term_reading(row(spread)), row(reading))
+    np.testing.assert_array_equal(spreads.tf_term_reading(row(spread)), row(reading))
 
 
 def test_each_tenor_is_set_against_the_next_shorter_one_wherever_it_stands():
     maturity = row(10.0, NAN, 2.0, 30.0, 5.0)
-    spread = of.tf_tenor_spread(row(0.028, 0.5, 0.02, 0.031, 0.025), maturity)
+    spread = spreads.tf_tenor_spread(row(0.028, 0.5, 0.02, 0.031, 0.025), maturity)
     np.testing.assert_allclose(spread, row(0.003, NAN, NAN, 0.003, 0.005), atol=1e-15)
-    weight = of.tf_tenor_weight(row(600.0, NAN, 380.0, 1500.0, 400.0), maturity)
+    weight = spreads.tf_tenor_weight(row(600.0, NAN, 380.0, 1500.0, 400.0), maturity)
     np.testing.assert_allclose(weight, row(1.5, NAN, NAN, 2.5, 400 / 380))
 
 
@@ -71,8 +72,8 @@ def test_a_position_that_is_weighted_so_does_not_move_with_a_parallel_shift():
     maturity, proxy, face = row(5.0, 10.0), row(4.0, 7.0), row(1e6, 1e6)
     price = row(103.0, 104.0)
     y = of.tf_implied_yield_adj(price, maturity, proxy)
-    dv01 = of.tf_dv01(price, proxy, maturity, y, face)
-    weight = of.tf_tenor_weight(dv01, maturity)[0, 1]
+    dv01 = spreads.tf_dv01(price, proxy, maturity, y, face)
+    weight = spreads.tf_tenor_weight(dv01, maturity)[0, 1]
     moved = of.tf_implied_yield_adj(price - dv01 / face * 100, maturity, proxy) - y
     np.testing.assert_allclose(moved, 1e-4, rtol=1e-3)
     assert dv01[0, 1] - weight * dv01[0, 0] == pytest.approx(0, abs=1e-9)
