@@ -14,6 +14,7 @@ import polars as pl
 
 from features.catalogue import Catalogue
 from features.chunk import MARKET
+from features.fields import DERIVED_CLASSES
 from features.inputs import available, read_inputs
 from features.materialise import BuildReport, materialise, reaches
 from features.panel import BoolArray, DataError, Float32Array, IntArray, Matrix, Panels
@@ -45,7 +46,7 @@ def matrix(
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Matrix, BoolArray, BuildReport]:
-    """The factor matrix of the universe on the sessions from start to end.
+    """The factor matrix of the universe on the sessions from start to end; of products, all that traded are in it.
 
     scratch  how large the matrix may be in memory; a larger one lies in a file, which its values read from
     say      told of what is built, and the size of a large matrix before it is read
@@ -54,8 +55,8 @@ def matrix(
     Errors   DataError where no session lies in the range, or no asset is in the universe; ConfigError for a full disk
     """
     names, asset_class = tuple(names), known.asset_class
-    turnover = _turnover_factor(asset_class)
-    report = materialise(store, known, (*names, turnover), end, say=say, progress=progress)
+    turnover = () if asset_class in DERIVED_CLASSES else (_turnover_factor(asset_class),)
+    report = materialise(store, known, (*names, *turnover), end, say=say, progress=progress)
     columns = tuple(n for n in names if n not in report.absent)
     hashes = plan(known, columns, available(store, asset_class)).hashes
     for name, (digest, _) in reaches(store, asset_class).items():
@@ -65,22 +66,19 @@ def matrix(
     facts = read_inputs(
         store,
         asset_class,
-        ("listed_sessions", "is_st"),
+        ("listed_sessions", "is_st") if turnover else (),
         first if start is None else max(as_day(start), as_day(first)),
         last if end is None else end,
         version=report.bars_version,
     )
     table = _table(store, known, columns)
-    mean_turnover = np.full(facts.shape, np.nan)
-    for session, asset, rows in _blocks(table, (turnover,), facts, _spans(len(facts.sessions), facts.shape[1], 1)):
-        mean_turnover[session, asset] = rows[turnover].to_numpy()
-    keep = tradable(
-        facts["traded"],
-        facts["listed_sessions"],
-        mean_turnover,
-        facts.get("is_st"),
-        universe or Universe(),
-    )
+    keep = facts["traded"] > 0
+    for name in turnover:
+        mean_turnover = np.full(facts.shape, np.nan)
+        for session, asset, rows in _blocks(table, (name,), facts, _spans(len(facts.sessions), facts.shape[1], 1)):
+            mean_turnover[session, asset] = rows[name].to_numpy()
+        of_listing = (facts["listed_sessions"], mean_turnover, facts.get("is_st"))
+        keep = tradable(facts["traded"], *of_listing, universe or Universe())
     if not keep.any():
         raise DataError(
             f"universe of {asset_class}",

@@ -12,6 +12,7 @@ import pytest
 from features.catalogue import catalogue
 from features.ingest import ingest
 from features.materialise import materialise
+from features.matrix import matrix
 from features.panel import DataError
 from features.product_bars import TABLE, product_rows, refresh
 from features.sources.batch import Batch
@@ -88,6 +89,16 @@ def store(tmp_path) -> Store:
     return whole
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same, its factors built; to be read only."""
+    whole = Store(tmp_path_factory.mktemp("made") / "store")
+    ingest(batches(DAYS[-1]), whole)
+    refresh(whole)
+    build(whole)
+    return whole
+
+
 def of(store: Store, product: str) -> pl.DataFrame:
     return store.scan(TABLE).filter(pl.col("order_book_id") == product).sort("date").collect()
 
@@ -105,19 +116,19 @@ def test_a_second_refresh_writes_nothing_and_a_grown_store_only_what_is_new(tmp_
     assert (second.new, second.restated) == (4 * (len(DAYS) - HALF) + 5, 0)
 
 
-def test_a_store_that_grew_is_the_one_that_was_made_at_once(tmp_path, store):
+def test_a_store_that_grew_is_the_one_that_was_made_at_once(tmp_path, made):
     grown = Store(tmp_path / "grown")
     for until in (DAYS[20], DAYS[HALF], DAYS[-6], DAYS[-1]):
         ingest(batches(until), grown)
         refresh(grown)
-    columns = store.scan(TABLE).collect_schema().names()
-    found, expected = (one.scan(TABLE).sort(KEYS).collect() for one in (grown, store))
+    columns = made.scan(TABLE).collect_schema().names()
+    found, expected = (one.scan(TABLE).sort(KEYS).collect() for one in (grown, made))
     assert found.select(columns).equals(expected)
 
 
-def test_the_commit_names_the_versions_that_it_was_made_from(store):
-    made_from = store.meta(TABLE)["made_from"]
-    assert made_from["bars/Future"] == store.version("bars/Future")
+def test_the_commit_names_the_versions_that_it_was_made_from(made):
+    made_from = made.meta(TABLE)["made_from"]
+    assert made_from["bars/Future"] == made.version("bars/Future")
     assert {"bars/INDX", "reference/rates", "reference/dividends_index"} <= set(made_from)
 
 
@@ -139,12 +150,12 @@ def test_rows_and_columns_that_nothing_stands_behind_any_more_go(store):
     assert rows.drop("odd").sort(KEYS).equals(product_rows(store).select(rows.drop("odd").columns).sort(KEYS))
 
 
-def test_the_rate_is_that_of_the_day_before(store):
-    assert of(store, "AL")["risk_free"].to_list() == pytest.approx([0.015, *RATES["rate"][:-1]])
+def test_the_rate_is_that_of_the_day_before(made):
+    assert of(made, "AL")["risk_free"].to_list() == pytest.approx([0.015, *RATES["rate"][:-1]])
 
 
-def test_an_index_future_is_told_its_index_and_the_dividends_until_it_matures(store):
-    rows = of(store, "IF")
+def test_an_index_future_is_told_its_index_and_the_dividends_until_it_matures(made):
+    rows = of(made, "IF")
     assert rows["spot"].to_list() == pytest.approx(index(DAYS)["close"].to_list())
     assert set(rows["month_q1"].to_list()) >= {202406.0, 202409.0}
     # 2024-04-29: the next month's contract (2406) ends on 2024-06-21; 5 points of May 8 are announced, and behind that
@@ -157,31 +168,28 @@ def test_an_index_future_is_told_its_index_and_the_dividends_until_it_matures(st
     assert day["dividends_estimated"] == 1.0
 
 
-def test_a_chain_of_one_contract_has_its_factors_and_no_curve(store):
-    build(store)
-    rows = factors_of(store, "AL")
+def test_a_chain_of_one_contract_has_its_factors_and_no_curve(made):
+    rows = factors_of(made, "AL")
     assert np.isfinite(rows["fut_settle_ret"].cast(pl.Float64).to_numpy()[1:]).all()
     assert rows["fut_implied_carry"].count() == rows["fut_ts_slope"].count() == rows["fut_ts_slope_ols"].count() == 0
 
 
-def test_a_product_of_the_last_week_has_what_a_week_gives(store):
-    build(store)
-    rows = factors_of(store, "ZN")
+def test_a_product_of_the_last_week_has_what_a_week_gives(made):
+    rows = factors_of(made, "ZN")
     assert len(rows) == 4  # on its first session nobody had decided yet which contract leads
     assert rows["fut_implied_carry"].count() == 4
     assert rows["fut_flow_intensity_adj"].count() == 0
 
 
-def test_a_contract_that_stops_early_leaves_the_curve_and_not_the_product(store):
-    build(store)
-    carry = factors_of(store, "CU")["fut_implied_carry"].cast(pl.Float64).to_numpy()
+def test_a_contract_that_stops_early_leaves_the_curve_and_not_the_product(made):
+    carry = factors_of(made, "CU")["fut_implied_carry"].cast(pl.Float64).to_numpy()
     assert np.isfinite(carry[:29]).all()
     assert np.isnan(carry[29:].astype(float)).all()
-    assert of(store, "CU")["close"].count() == len(DAYS) - 1
+    assert of(made, "CU")["close"].count() == len(DAYS) - 1
 
 
-def test_a_vendors_series_has_its_return_and_no_roles(store):
-    rows = of(store, "M")
+def test_a_vendors_series_has_its_return_and_no_roles(made):
+    rows = of(made, "M")
     assert rows["ret"].count() == len(DAYS) - 1
     assert rows["close_near"].count() == rows["ttm_dominant"].count() == 0
 
@@ -197,6 +205,19 @@ def test_what_the_store_does_not_know_has_no_column_and_its_factors_a_reason(tmp
     assert absent["fut_basis"] == "needs spot"
     assert absent["fut_basis_ts_slope"].startswith("needs ")
     assert "fut_implied_financing_adj" not in absent
+
+
+def test_the_matrix_of_products_holds_all_that_traded(made):
+    names = ("fut_settle_ret", "fut_implied_carry", "fut_basis")
+    stacked, keep, _ = matrix(made, catalogue("Product"), names)
+    assert stacked.assets.tolist() == ["AL", "CU", "IF", "M", "ZN"]
+    # In January and February neither the current nor the next month of IF is listed here, so nothing leads it.
+    assert keep.sum() == len(stacked.session) == made.scan(TABLE).collect()["close"].count()
+    assert keep.sum(axis=0).tolist()[:2] == [len(DAYS) - 1, len(DAYS) - 1]
+    for row, asset in ((80, "IF"), (21, "CU")):
+        at = (stacked.session == row) & (stacked.asset == stacked.assets.tolist().index(asset))
+        told = factors_of(made, asset).filter(pl.col("date") == DAYS[row]).select(names).row(0)
+        np.testing.assert_array_equal(stacked.values[at][0], np.array(told, dtype=np.float32))
 
 
 def test_a_store_without_futures_is_refused(tmp_path):
@@ -230,8 +251,8 @@ def test_the_command_line_makes_the_table_before_it_builds(store, daybar: Daybar
     assert "Product: 5 assets" in daybar("check", *told).out
 
 
-def test_the_command_line_proves_that_products_do_not_look_ahead(store, daybar: Daybar):
-    told = ("--asset-class", "Product", "--home", store.root.parent)
+def test_the_command_line_proves_that_products_do_not_look_ahead(made, daybar: Daybar):
+    told = ("--asset-class", "Product", "--home", made.root.parent)
     assert daybar("check", "lookahead", *told).code == 0
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from features.chain import Chain
 from features.continuous import continuous
+from features.fields import ROLE_NAMES
 from features.panel import Panels
 from features.product_panels import product_panels, worthy
+from features.roles import ROLES
 from features.rolls import hold
 from tests.features.synthetic_futures import cut, random_chain
 from tests.features.synthetic_products import products_market, value_of, without
@@ -154,7 +156,10 @@ def test_monthly_means_are_those_of_calendar_months():
     last = month.map(ratio.groupby(month).mean().shift())
     found = column("fut_basis_monthly_mean", "IC")
     assert_is(found, mean.where(ratio.notna(), mean.ffill()))
-    assert_is(column("fut_basis_monthly_change", "IC"), found - last)
+    change = column("fut_basis_monthly_change", "IC")
+    assert_is(change, found - last)
+    # A January has a month before, too.
+    assert (month.dt.month[change.notna()] == 1).sum() > 10
 
 
 def test_the_basis_is_free_of_dividends_where_the_store_knows_them():
@@ -277,3 +282,7 @@ def test_volatility_decays_from_the_mean_of_the_first_twenty_squares():
         expected.append(np.sqrt(level) if np.isfinite(r) and len(squares) >= 20 else np.nan)
     there = np.isfinite(found["ret"])
     np.testing.assert_allclose(found["sigma"][there], np.array(expected)[there], rtol=1e-10)
+
+
+def test_the_roles_that_fields_name_are_those_of_chains():
+    assert tuple(ROLE_NAMES) == ROLES
