@@ -42,7 +42,7 @@ class SchwartzSmith:
     noise      standard deviation of the measurement: common to all, or one for each rank by maturity on its date
     contracts  of a date, the nearest; years: the farthest maturity
     shift      added to every price before its log is taken: a curve of prices that may be negative
-    least_years  of data for two factors, contracts and months likewise, in the median of the dates
+    least_years  of data for two factors; of the median date least_contracts, least_maturities years apart (26 weeks)
     Source     spec 04 §7.1; Schwartz and Smith (2000)
     """
 
@@ -56,7 +56,7 @@ class SchwartzSmith:
     shift: float = 0.0
     least_years: float = 500.0 / SESSIONS_A_YEAR
     least_contracts: int = 3
-    least_maturities: float = 0.5
+    least_maturities: float = 182.0 / 365.0
 
     def __post_init__(self) -> None:
         if self.contracts < 1 or not self.years > 0:
@@ -104,7 +104,7 @@ class SchwartzSmith:
             out.append(f"{contracts:g} contracts on the median date, where two factors need {self.least_contracts}")
         if apart < self.least_maturities * (1 - 1e-9):
             found = f"{12 * apart:.1f} months between the nearest and the farthest contract on the median date"
-            out.append(f"{found}, where two factors need {12 * self.least_maturities:g}")
+            out.append(f"{found}, where two factors need {12 * self.least_maturities:.1f}")
         return tuple(out)
 
     def _fitted(self, curve: Curve, posed: Problem, found: Estimate, thin: tuple[str, ...]) -> FittedSchwartzSmith:

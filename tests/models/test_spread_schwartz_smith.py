@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -294,3 +295,10 @@ def test_a_spread_is_forecast_as_its_states_and_its_residual_say(fitted):
     assert sd[0] == pytest.approx(later.std(), rel=0.01)
     with pytest.raises(FitError, match="must outlive"):
         fitted.forecast_spread(state, np.array([0.01]), far, np.array([0.0]), ahead)
+
+
+def test_three_hundred_weeks_of_five_contracts_are_fitted_in_three_seconds(curve, fitted):
+    """After compilation, of processor time; benchmarks/bench_schwartz_smith.py has the ratios."""
+    started = time.process_time()
+    SchwartzSmith().fit(curve)
+    assert time.process_time() - started < 3.0
