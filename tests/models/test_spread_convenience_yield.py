@@ -197,3 +197,13 @@ def test_the_convenience_yield_of_simulated_copper_is_found_through_the_store(tm
     robust = interest_effect(delta, standard_interest(total))
     assert 0.01 < robust.p1 < 0.03
     assert robust.t["b"] < -5
+
+
+def test_a_session_that_cannot_be_judged_ends_a_run_and_one_without_a_yield_does_not():
+    delta, rate = 0.02 + 0.001 * np.sin(np.arange(800) / 3.0), np.full(800, 0.018)
+    delta[700:705] = delta[750:755] = 0.2
+    rate[701] = np.nan
+    delta[751] = np.nan
+    shortage = shortage_signs(delta, rate).shortage
+    np.testing.assert_array_equal(shortage[700:705], [0, np.nan, 0, 0, 1])
+    np.testing.assert_array_equal(shortage[750:755], [0, np.nan, 0, 1, 1])
