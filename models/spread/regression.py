@@ -192,8 +192,8 @@ class FittedSpreadRegression:
         """Write regression.json, and the model of alpha in its own form into a folder beside it."""
         folder.mkdir(parents=True, exist_ok=True)
         scale = {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in vars(self.scaling).items()}
-        told = {"kind": self.kind, "spec": asdict(self.spec), "scaling": scale, "told": dict(self.told)}
-        told["inner"] = None if self.inner is None else self.inner.kind
+        inner = None if self.inner is None else self.inner.kind
+        told = {"kind": self.kind, "spec": asdict(self.spec), "scaling": scale, "told": dict(self.told), "inner": inner}
         (folder / "regression.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
         if self.inner is not None:
             self.inner.save(folder / "inner")

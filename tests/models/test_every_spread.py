@@ -100,11 +100,10 @@ def test_smaller_moves_of_both_legs_give_as_much_smaller_forecasts(spec: SpreadS
     assert np.allclose(there.change, here.change * 1e-3, rtol=2e-3, atol=1e-3 * float(np.std(here.change)) * 1e-3)
 
 
-@EACH
-def test_intervals_hold_what_came_as_often_as_they_say(spec: SpreadSpec) -> None:
-    if spec == SPECS["kalman_fixed"]:
-        pytest.skip("its noise has no memory, as that of these pairs has: see test_spread_kalman_hedge")
-    held = []
+# The fixed constant supposes a noise without memory, which that of these pairs is not: see test_spread_kalman_hedge.
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "kalman_fixed"])
+def test_intervals_hold_what_came_as_often_as_they_say(name: str) -> None:
+    spec, held = SPECS[name], []
     for seed in range(3):
         legs = ou_pair(seed + 40, count=1500)
         fitted = spec.fit(legs.part(0, 1000))
