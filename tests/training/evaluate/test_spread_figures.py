@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from tests.training.evaluate.spread_world import basis, curve, pair, term
+from tests.training.evaluate.traded_world import basis, curve, pair, term
 from training.evaluate import spread_figures as figures
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.evaluate.seen_page import HOSTILE, Page
-from tests.training.evaluate.spread_world import HORIZONS, basis, curve, evidence, pair, term
+from tests.training.evaluate.traded_world import HORIZONS, basis, curve, evidence, pair, term
 from training.evaluate import spread_series as series
 from training.evaluate.spread_page import spread_html
 from training.evaluate.spread_words import certainty, verdict
