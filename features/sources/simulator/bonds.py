@@ -38,15 +38,14 @@ class Issue:
 
 
 # Forty bonds on any first session. The days are chosen so that the cheapest to deliver stays of one age from contract
-# to contract: TF's has four years and four days left, T's 6.74 years (a month less would be too short to deliver).
+# to contract: TF's has four years and four days left, T's 6.74 years (a month less would be too short to deliver); TL's
+# takes turns between 25.23 and 25.48.
 ISSUES = (
     Issue(1, (1,), 15, 12),
     Issue(2, (4,), 15, 24),
-    Issue(3, (7,), 15, 36),
     Issue(5, (3, 6, 9, 12), 5, 42),
-    Issue(7, (11,), 25, 24),
     Issue(10, (2, 5, 8, 11), 25, 42),
-    Issue(30, (2,), 25, 48),
+    Issue(30, (2, 8), 25, 54),
 )
 
 
