@@ -1,0 +1,170 @@
+"""The spread task: from the chains in the store to judged forecasts of spread excess returns and a book that serves.
+
+prepare  store -> the pair of each product (training/spread_data.py)
+walk     each pair by each model, forward: fitted every so often, filtered daily (training/spread_walk.py)
+judge    forecasts against what came, trades net of costs (training/spread_judge.py)
+final    the fits are the model: what serves carries them on (training/spread_book.py)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from features.panel import DataError
+from features.store import Store
+from training.evaluate.spread_evidence import PairEvidence, SpreadEvidence
+from training.evaluate.spread_words import best, summary
+from training.spread_book import SpreadBook, empty_walk, walked
+from training.spread_config import SpreadConfig
+from training.spread_data import SpreadData, gather
+from training.spread_judge import UNCHANGED, judge_pair
+
+
+def prepare(config: SpreadConfig, store: Store, say: Callable[[str], None] = lambda line: None) -> SpreadData:
+    """The pairs of the config's span; DataError where no product has one."""
+    data = gather(config, store, say=say)
+    if not data.series:
+        why = "; ".join(f"{name}: {reason}" for name, reason in data.empty.items())
+        raise DataError("spread", "some product must have a pair", why or "no product")
+    return data
+
+
+def walk(
+    config: SpreadConfig,
+    data: SpreadData,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SpreadBook:
+    """The walks of all pairs, those without a forecast among them."""
+    walks = {name: empty_walk(config, name, why) for name, why in data.empty.items()}
+    for done, (name, series) in enumerate(data.series.items(), 1):
+        walks[name] = one = walked(config, series)
+        fits = [fit.status for found in one.fits.values() for fit in found]
+        say(f"{name}: {one.empty}" if one.empty else f"{name}: {len(fits):,} fits, {_odd(fits)} not plainly well")
+        progress(done, len(data.series))
+    return SpreadBook(config, dict(sorted(walks.items())), data)
+
+
+def judge(
+    config: SpreadConfig, data: SpreadData, book: SpreadBook, say: Callable[[str], None] = lambda line: None
+) -> SpreadEvidence:
+    """Every pair judged, and what is skipped with its reason."""
+    judged = []
+    for name, one in book.walks.items():
+        if not one.empty:
+            judged.append(judge_pair(config, one, data.series[name]))
+            say(f"{name}: {headline_of(judged[-1])}")
+    skipped = {name: one.empty for name, one in book.walks.items() if one.empty}
+    first = min((one.sessions[config.split.least - 1] for one in judged), default=data.last)
+    words = {"calendar": "calendar spreads", "basis": "bases"}[config.pairs.kind]
+    return SpreadEvidence(
+        title=f"{config.name}: {words} of futures",
+        subtitle=f"{len(judged)} pairs, {len(config.models)} models, forecasts from {first} to {data.last}; "
+        f"fitted on {config.split.least} to {config.split.train} sessions every {config.split.test}; "
+        f"the last {config.split.holdout:.0%} judged apart",
+        horizons=config.label.horizons,
+        pairs=tuple(judged),
+        skipped=skipped,
+        warnings=(*data.notes, *_warnings(config)),
+        settings=config.dump(),
+    )
+
+
+def headline_of(one: PairEvidence) -> str:
+    """A pair in a line: the highest R² at each horizon, and what the served model's trades earned."""
+    parts = []
+    for h, rows in one.scores.items():
+        row = best(rows)
+        parts += [] if row is None else [f"{h}: {row.model} {row.zero.r2:+.2%}"]
+    told = "R² by sessions ahead " + ", ".join(parts) if parts else "nothing to judge"
+    if one.tradings and math.isfinite(one.tradings[0].summary.sharpe):
+        told += f"; {one.tradings[0].model} trades at a Sharpe ratio of {one.tradings[0].summary.sharpe:.2f} net"
+    return told
+
+
+def metrics(evidence: SpreadEvidence) -> dict[str, float]:
+    """The numbers of a run by name: of each pair, R² by horizon and model, and what trading earned."""
+    out: dict[str, float] = {"pairs/judged": len(evidence.pairs), "pairs/skipped": len(evidence.skipped)}
+    means: dict[str, list[float]] = {}
+    for one in evidence.pairs:
+        for name, value in metrics_of(one).items():
+            out[f"{one.name}/{name}"] = value
+            means.setdefault(name, []).append(value)
+    return out | {f"mean/{name}": sum(found) / len(found) for name, found in means.items()}
+
+
+def metrics_of(one: PairEvidence, model: str | None = None) -> dict[str, float]:
+    """The finite numbers of a pair; of one model alone, if it is named."""
+    out: dict[str, float] = {}
+    for h, rows in one.scores.items():
+        still = next((row.zero.r2 for row in rows if row.model == UNCHANGED), math.nan)
+        for row in rows:
+            if model in (None, row.model):
+                if row.model != UNCHANGED and still < 1:
+                    out[f"r2_unchanged_{h}/{row.model}"] = 1 - (1 - row.zero.r2) / (1 - still)
+                out[f"r2_{h}/{row.model}"] = row.zero.r2
+                out[f"r2_holdout_{h}/{row.model}"] = row.holdout
+                out[f"direction_{h}/{row.model}"] = row.direction.accuracy
+                out[f"ic_{h}/{row.model}"] = row.ic.ic
+                out |= {} if row.ar1 is None else {f"r2_ar1_{h}/{row.model}": row.ar1.r2}
+    for rule in one.tradings:
+        if model in (None, rule.model):
+            told = rule.summary
+            numbers = {"sharpe": told.sharpe, "deflated": told.deflated, "annual": told.annual, "trades": told.closed}
+            numbers |= {"losing": told.losing, "tail": told.tail, "drawdown": told.drawdown}
+            out |= {f"{name}/{rule.model}": float(value) for name, value in numbers.items()}
+    return {name: value for name, value in out.items() if math.isfinite(value)}
+
+
+def table(config: SpreadConfig, evidence: SpreadEvidence) -> tuple[tuple[str, ...], ...]:
+    """The leaderboard as text: a row a pair, the best model, what is served against nought and AR(1), its trades."""
+    h = config.label.horizon
+    scores = (f"best at {h}", "R²", f"{config.served} R²", "beyond unchanged", "holdout")
+    head = ("pair", "sessions", *scores, "trades", "Sharpe", "lose")
+    rows: list[tuple[str, ...]] = [head]
+    for one in evidence.pairs:
+        top = best(one.scores.get(h, ()))
+        mine = next((row for row in one.scores.get(h, ()) if row.model == config.served), None)
+        cells = [f"{one.name} {one.zh}".strip(), f"{len(one.sessions):,}"]
+        cells += ["-", "-"] if top is None else [top.model, f"{top.zero.r2:+.2%}"]
+        beyond = metrics_of(one).get(f"r2_unchanged_{h}/{config.served}", math.nan)
+        cells += ["-"] * 3 if mine is None else [_percent(mine.zero.r2), _percent(beyond), _percent(mine.holdout)]
+        if one.tradings:
+            told = one.tradings[0].summary
+            cells += [f"{told.closed}", f"{told.sharpe:.2f}" if math.isfinite(told.sharpe) else "-"]
+            cells += [f"{told.losing:.0%}" if told.closed else "-"]
+        else:
+            cells += ["-", "-", "-"]
+        rows.append(tuple(cells))
+    return tuple(rows)
+
+
+def note(config: SpreadConfig, evidence: SpreadEvidence, numbers: Mapping[str, float]) -> str:
+    """The run's description in Markdown: what is foretold, by how much, what was skipped."""
+    lines = [f"**{config.name}**: {evidence.subtitle}.", ""]
+    lines += [f"- {h} session{'s' if h > 1 else ''} ahead: {summary(evidence.pairs, h)}" for h in evidence.horizons]
+    text = table(config, evidence)
+    lines += ["", "| " + " | ".join(text[0]) + " |", "|" + "---|" * len(text[0])]
+    lines += ["| " + " | ".join(row) + " |" for row in text[1:]]
+    lines += ["", f"{numbers['pairs/judged']:.0f} pairs judged; R² against a forecast of nought, out of sample."]
+    lines += [f"- skipped {name}: {why}" for name, why in evidence.skipped.items()]
+    lines += [f"- {one}" for one in evidence.warnings]
+    return "\n".join(lines)
+
+
+def _warnings(config: SpreadConfig) -> tuple[str, ...]:
+    if config.pairs.kind == "basis":
+        return ("dividends of the index are not taken off: a basis returns with the seasons of dividends",)
+    return (
+        "the label is less what an unchanged curve earns, by three prices at the close: R² of the row 'unchanged' lies "
+        "in the label; what a model foretells is what it has beyond that row",
+    )
+
+
+def _odd(statuses: list[str]) -> int:
+    return sum(status != "ok" for status in statuses)
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.2%}" if math.isfinite(value) else "-"
