@@ -16,7 +16,7 @@ from features.sessions import Day
 from features.store import Store
 from serving.compare_volatility import ABSENT, VolatilityComparison, compare_volatilities
 from serving.predict import asof_session, load_served, predict_served
-from serving.prediction import Served, columns_of
+from serving.prediction import Served, columns_of, require_task
 from serving.sink import stored
 from training.tracking import ModelRef
 
@@ -107,6 +107,7 @@ def compare_sessions(
     Gives   the comparison, the model, and for each session whether its rows were stored or made now
     """
     served = load_served(home, store, model)
+    require_task(served.manifest, tuple(_MADE), "predict --diff")
     days = [asof_session(served, day) for day in (then, now)]
     if days[0] == days[1]:
         raise ConfigError(

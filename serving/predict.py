@@ -1,6 +1,6 @@
 """Batch predictions: a registered model and sessions in, a row for every asset out, with a value or a reason.
 
-The one door for models of any task; serving/alpha.py and serving/volatility.py make the rows.
+The one door for models of any task; serving/alpha.py and serving/books.py make the rows.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from features.panel import ConfigError, DataError
 from features.sessions import Day, as_day
 from features.store import Store
 from serving.alpha import ServedAlpha
+from serving.books import ServedBook
 from serving.prediction import Prediction, Served, Span
-from serving.volatility import ServedVolatility
 from training.manifest import Manifest
 from training.tracking import ModelRef, Tracking
 
 _LOADED: Final[Mapping[str, Callable[[ModelRef, Manifest, Store, str], Served]]] = {
     "alpha": ServedAlpha.load,
-    "volatility": ServedVolatility.load,
+    "spread": ServedBook.load,
+    "volatility": ServedBook.load,
 }
 
 
@@ -33,7 +34,7 @@ def predict(
     asof: Day | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prediction:
-    """What a registered model says of a session: scores of the universe, volatilities of the products.
+    """What a registered model says of a session: scores of the universe, volatilities of products, returns of pairs.
 
     store   whose bars to look at (None: the store that the model was trained on)
     model   name@alias, name/version or runs:<run id>

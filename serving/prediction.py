@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
 
-from features.panel import DataError
+from features.panel import ConfigError, DataError
 from features.store import Store
 from training.manifest import Manifest
 from training.tracking import ModelRef
@@ -57,11 +57,30 @@ def volatility_columns(levels: tuple[float, ...]) -> Columns:
     return Columns("pred_vol", "sigma", values)
 
 
+# Of pairs: the spread excess return over the horizon, its standard deviation, the distance from the mean.
+SPREAD: Final = Columns(
+    "pred_spread",
+    "yhat",
+    {
+        **dict.fromkeys(("yhat", "se", "z", "half_life"), pl.Float64),
+        **dict.fromkeys(("model", "status"), pl.String),
+    },
+)
+
+
 def columns_of(manifest: Manifest) -> Columns:
     """The columns that a model's predictions have."""
     if manifest.task == "alpha":
         return ALPHA
+    if manifest.task == "spread":
+        return SPREAD
     return volatility_columns(volatility_config(manifest).forecast.levels)
+
+
+def require_task(manifest: Manifest, tasks: Sequence[str], who: str) -> None:
+    """Refuse a model of a task that a command knows nothing of; ConfigError."""
+    if manifest.task not in tasks:
+        raise ConfigError(who, f"its model must be of the task {' or '.join(tasks)}", manifest.task)
 
 
 def volatility_config(manifest: Manifest) -> VolatilityConfig:

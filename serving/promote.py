@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from features.panel import ConfigError
-from serving.prediction import volatility_config
+from serving.prediction import require_task, volatility_config
 from training.evaluate.volatility_evidence import CHOSEN, COMBINED
 from training.manifest import Manifest
 from training.records import RunRecord
@@ -184,7 +184,9 @@ def move(home: Path, candidates: Candidates) -> str:
 
 def _version(tracking: Tracking, name: str, version: int) -> Version:
     ref = tracking.resolve(f"{name}/{version}")
-    return Version(version, tracking.record(ref.run_id), Manifest.load(ref.folder))
+    manifest = Manifest.load(ref.folder)
+    require_task(manifest, ("alpha", "volatility"), f"promote {name}")
+    return Version(version, tracking.record(ref.run_id), manifest)
 
 
 def _said(value: object) -> str:

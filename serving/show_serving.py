@@ -10,7 +10,7 @@ import polars as pl
 
 from features.panel import SessionArray
 from features.store import Store, Written
-from serving import show_volatility
+from serving import show_spread, show_volatility
 from serving.compare import Comparison, VolatilityComparison
 from serving.prediction import Prediction, Span
 from serving.promote import Candidates
@@ -27,6 +27,10 @@ def predicted(prediction: Prediction, written: Written, path: Path, store: Store
     asof, effective = prediction.frame["asof"][0], prediction.frame["effective"][0]
     if prediction.manifest.task == "volatility":
         show_volatility.predicted(prediction, _model(prediction.model))
+        line(f"as of {asof}, for the sessions from {effective} on")
+        show_volatility.left_out(prediction)
+    elif prediction.manifest.task == "spread":
+        show_spread.predicted(prediction, _model(prediction.model))
         line(f"as of {asof}, for the sessions from {effective} on")
         show_volatility.left_out(prediction)
     else:
@@ -52,6 +56,8 @@ def predicted_range(span: Span, written: Written, paths: Sequence[Path]) -> None
     first, last = span.predictions[0], span.predictions[-1]
     if first.manifest.task == "volatility":
         show_volatility.predicted_range(span, _model(first.model))
+    elif first.manifest.task == "spread":
+        show_spread.predicted_range(span, _model(first.model))
     else:
         _sessions_scored(span)
         _in_sample(first, last)

@@ -23,7 +23,7 @@ from serving.alpha import ServedAlpha
 from serving.drift import ANOTHER, SHIFTED, Decay, bin_counts, decay, decile_edges, psi
 from serving.flags import Colour, Flag
 from serving.predict import load_served
-from serving.prediction import ALPHA
+from serving.prediction import ALPHA, require_task
 from serving.sink import stored
 from serving.watch_volatility import VolatilityWatch, watch_volatility
 from training.evaluate.ic import daily_ic
@@ -105,6 +105,7 @@ def watch(
     """
     served = load_served(home, store, model)
     tracking = Tracking(home)
+    require_task(served.manifest, ("alpha", "volatility"), "watch")
     if not isinstance(served, ServedAlpha):
         return watch_volatility(served, tracking, model, window, progress)
     record = tracking.record(served.ref.run_id)

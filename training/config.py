@@ -1,34 +1,45 @@
 """What a run is told: one strict document, checked to the last key before any data is read.
 
-The key `task` says which: training/alpha_config.py, training/volatility_config.py. An unknown key, a wrong type or a
-value out of range is a ConfigError that names file and line.
+The key `task` says which: training/{alpha,spread,term,volatility}_config.py. An unknown key, a wrong type or a value
+out of range is a ConfigError that names file and line.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-import models.alpha as alpha
-import models.volatility as volatility
 from features.panel import ConfigError
+from models.alpha import alpha_model
+from models.spread import spread_model
+from models.volatility import volatility_model
 from training.alpha_config import MODEL_KINDS, AlphaConfig
 from training.complaint import complaint, nearest
 from training.section import params_model
+from training.spread_config import SPREAD_KINDS, SpreadConfig
+from training.term_config import TermConfig
 from training.volatility_config import VOLATILITY_KINDS, VolatilityConfig
 from training.yaml_source import override, parse, read
 
 __all__ = ["Config", "ConfigError", "json_schema", "load", "of_dump"]
 
-Config = AlphaConfig | VolatilityConfig
-TASKS: Final[Mapping[str, type[AlphaConfig] | type[VolatilityConfig]]] = {
+Config = AlphaConfig | SpreadConfig | TermConfig | VolatilityConfig
+TASKS: Final[Mapping[str, type[Config]]] = {
     "alpha": AlphaConfig,
+    "spread": SpreadConfig,
+    "term_structure": TermConfig,
     "volatility": VolatilityConfig,
+}
+# What models a task knows, and the spec behind each.
+_KINDS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[str], type]]]] = {
+    "alpha": (MODEL_KINDS, alpha_model),
+    "spread": (SPREAD_KINDS, spread_model),
+    "volatility": (VOLATILITY_KINDS, volatility_model),
 }
 
 
@@ -58,6 +69,13 @@ def of_dump(text: str) -> Config:
     data = parse(text, "a dumped config")[0]
     task = data.get("task") if isinstance(data, dict) else None
     return TASKS[str(task)].model_validate(data)
+
+
+def tunable(config: Config) -> AlphaConfig | VolatilityConfig:
+    """The config, where its task has a space to search; ConfigError for another."""
+    if not isinstance(config, AlphaConfig | VolatilityConfig):
+        raise ConfigError("tune", "its config must be of the task alpha or volatility", config.task)
+    return config
 
 
 def alpha_config(config: Config, who: str) -> AlphaConfig:
@@ -109,9 +127,7 @@ def _models(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], object]]
 
 
 def _spec_of(kind: str) -> type | None:
-    if kind in MODEL_KINDS:
-        return alpha.alpha_model(kind)
-    return volatility.volatility_model(kind) if kind in VOLATILITY_KINDS else None
+    return next((spec(kind) for kinds, spec in _KINDS.values() if kind in kinds), None)
 
 
 def json_schema() -> dict[str, Any]:
@@ -129,19 +145,15 @@ def json_schema() -> dict[str, Any]:
             "description": "a config to lay this one over, relative to it",
         }
         definitions[told.__name__] = schema
-    for task, kinds in (("alpha", MODEL_KINDS), ("volatility", VOLATILITY_KINDS)):
+    for task, (kinds, _) in _KINDS.items():
         definitions[f"{task}_Model"]["allOf"] = [_params_of(kind, definitions) for kind in kinds]
     for part in definitions.values():
         part.pop("required", None)
-    is_volatility = {"properties": {"task": {"const": "volatility"}}, "required": ["task"]}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$defs": definitions,
-        "type": "object",
-        "if": is_volatility,
-        "then": {"$ref": "#/$defs/VolatilityConfig"},
-        "else": {"$ref": "#/$defs/AlphaConfig"},
-    }
+    of_task = {name: {"properties": {"task": {"const": name}}, "required": ["task"]} for name in TASKS}
+    rules = [{"if": of_task[name], "then": {"$ref": f"#/$defs/{told.__name__}"}} for name, told in TASKS.items()]
+    unsaid = {"if": {"not": {"required": ["task"]}}, "then": {"$ref": "#/$defs/AlphaConfig"}}
+    schema_of_schemas = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": schema_of_schemas, "$defs": definitions, "type": "object", "allOf": [*rules, unsaid]}
 
 
 def _params_of(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:

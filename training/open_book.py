@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
 
 from features.store import Store
 from models.volatility.base import Returns
+from training.manifest import Manifest
+
+
+# task -> (module, class)
+_BOOKS: Final = {"spread": ("training.spread_book", "SpreadBook"), "volatility": ("training.book", "Book")}
 
 
 class Book(Protocol):
@@ -48,7 +53,8 @@ class Book(Protocol):
 
 def open_book(folder: Path) -> Book:
     """The book that a training has written into a folder."""
-    book: type[_Loaded] = import_module("training.book").Book
+    module, name = _BOOKS[Manifest.load(folder).task]
+    book: type[_Loaded] = getattr(import_module(module), name)
     return book.load(folder)
 
 

@@ -10,8 +10,12 @@ from features.store import Store
 from training.alpha_config import AlphaConfig
 from training.config import Config
 from training.run_alpha import train_alpha
+from training.run_spread import train_spread
+from training.run_term import train_term
 from training.run_volatility import train_volatility
+from training.spread_config import SpreadConfig
 from training.trained import Trained
+from training.volatility_config import VolatilityConfig
 
 __all__ = ["Trained", "train"]
 
@@ -38,4 +42,8 @@ def train(
         return train_alpha(config, home, say, progress, memory=memory, store=store, replay_of=replay_of)
     if memory is not None:
         raise ConfigError("train", "--memory is for the matrix of an alpha run", f"task {config.task}", help="Omit it.")
-    return train_volatility(config, home, say, progress, store=store, replay_of=replay_of)
+    if isinstance(config, VolatilityConfig):
+        return train_volatility(config, home, say, progress, store=store, replay_of=replay_of)
+    if isinstance(config, SpreadConfig):
+        return train_spread(config, home, say, progress, store=store, replay_of=replay_of)
+    return train_term(config, home, say, progress, store=store, replay_of=replay_of)

@@ -38,7 +38,8 @@ from features.panel import ConfigError
 from features.store import Store
 from models.base import FitError
 from training import study_record
-from training.config import Config, load
+from training.alpha_config import AlphaConfig
+from training.config import Config, load, tunable
 from training.process import Process
 from training.study_page import study_page
 from training.subject import Aim, Attempt, Status, Step, Subject, Trial
@@ -52,6 +53,7 @@ HEARTBEAT, GRACE = 30, 90  # seconds between two signs of life of a trial; witho
 WORDLESS = 30  # seconds after which a trial that has not named its process has died in the moment of its making
 PATIENCE: Final = 20  # trials that fail one after the other before the search gives up
 _WAIT: Final = 0.5  # seconds between two looks at what the others do
+Tunable = AlphaConfig | VolatilityConfig
 _STATES: Final[Mapping[TrialState, Status]] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -106,8 +108,10 @@ def tune(
     jobs      processes, each with its own data and its share of the cores
     storage   an SQLAlchemy URL; processes on several hosts need one, and one MLFLOW_TRACKING_URI
     progress  called with trials finished and wanted
-    Errors    ConfigError for a storage that cannot be opened, FitError when trial after trial fails
+    Errors    ConfigError for a task without a space, or a storage that cannot be opened, FitError when trial after
+              trial fails
     """
+    config = tunable(config)
     target = config.tune.trials if trials is None else trials
     if min(target, jobs) < 1:
         raise ConfigError("tune", "trials and jobs must be at least 1", f"{target} and {jobs}")
@@ -132,7 +136,7 @@ def obey() -> None:
         _be_quiet(stack)
         written = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.yaml"
         written.write_text(order["config"], encoding="utf-8")
-        search = Search(load(written), Path(order["home"]), order["storage"], lambda line: None)
+        search = Search(tunable(load(written)), Path(order["home"]), order["storage"], lambda line: None)
         if search.study.study_name != order["study"]:
             raise ConfigError("tune", f"the study must still be {order['study']}", search.study.study_name)
         search.target, search.threads = int(order["trials"]), int(order["threads"])
@@ -143,7 +147,7 @@ def obey() -> None:
 class Search:
     """A process's work on a study."""
 
-    def __init__(self, config: Config, home: Path, url: str | None, say: Callable[[str], None]) -> None:
+    def __init__(self, config: Tunable, home: Path, url: str | None, say: Callable[[str], None]) -> None:
         """Prepare the data, and open the study that they and the settings name."""
         self.config, self.home, self.say = config, home, say
         self.subject = _subject(config, Store(home / config.data.store), say)
@@ -372,14 +376,14 @@ def _storage(home: Path, url: str | None) -> RDBStorage:
     return storage
 
 
-def _subject(config: Config, store: Store, say: Callable[[str], None]) -> Subject:
+def _subject(config: Tunable, store: Store, say: Callable[[str], None]) -> Subject:
     """What the config's task lets a study search, with its data prepared."""
     if isinstance(config, VolatilityConfig):
         return VolatilitySubject.prepare(config, store, say)
     return AlphaSubject.prepare(config, store, say)
 
 
-def _study_run(tracking: Tracking, study: optuna.Study, config: Config, home: Path, subject: Subject) -> RunLog:
+def _study_run(tracking: Tracking, study: optuna.Study, config: Tunable, home: Path, subject: Subject) -> RunLog:
     """The study's run in MLflow, made by the first process and opened again by every later one."""
     with FileLock(home.resolve() / "mlruns" / ".optuna.lock", timeout=120):
         known = study.user_attrs.get("run_id")

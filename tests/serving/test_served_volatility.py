@@ -19,10 +19,10 @@ from features.panel import ConfigError, DataError
 from features.store import Store
 from models.base import FitError
 from models.volatility.base import Returns
+from serving.books import UNTOLD, ServedBook
 from serving.predict import load_served, predict, predict_range
 from serving.prediction import columns_of, level_name
 from serving.sink import WITHDRAWN, give, stored
-from serving.volatility import UNTOLD, ServedVolatility
 from tests.command_line import Daybar
 from tests.serving.conftest import SETTINGS, futures_bars
 from training.book import Book
@@ -105,7 +105,7 @@ def test_a_day_that_is_none_or_lies_outside_the_bars_is_refused(trained_book: Pa
 
 def test_a_book_of_which_a_row_is_missing_strange_or_twice(trained_book: Path) -> None:
     served = load_served(trained_book, None, MODEL)
-    assert isinstance(served, ServedVolatility)
+    assert isinstance(served, ServedBook)
     day = np.datetime64(DAYS[199])
 
     class Odd:

@@ -1,4 +1,4 @@
-"""Volatilities of a registered book: a row a product and horizon, with a forecast or a reason."""
+"""What a registered book says of a session: a row a product (or pair) and horizon, with a forecast or a reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNTOLD: Final = "the model has no forecast of it"
 
 
 @dataclass(frozen=True)
-class ServedVolatility:
+class ServedBook:
     """A book that is ready to be carried on over a store."""
 
     ref: ModelRef
@@ -51,7 +51,7 @@ class ServedVolatility:
         return Span(tuple(found))
 
 
-def _prediction(served: ServedVolatility, book: Book, session: np.datetime64) -> Prediction:
+def _prediction(served: ServedBook, book: Book, session: np.datetime64) -> Prediction:
     """The frame of a session: a row for each product of the book at each of its horizons."""
     manifest, columns = served.manifest, columns_of(served.manifest)
     told = book.forecast(session)
