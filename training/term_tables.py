@@ -137,7 +137,7 @@ def snapshots_frame(curves: Sequence[ProductCurve]) -> pl.DataFrame:
 
 def yields_text(found: Mapping[str, TermProduct]) -> tuple[tuple[str, ...], ...]:
     """A row a product: where its yield stands, and what open interest says of it."""
-    head = ("product", "last yield", "literal", "median", "5 %", "95 %", "p1", "t", "p", "shortage", "glut", "sessions")
+    head = ("product", "last", "literal", "median", "5 %", "95 %", "p1", "t", "p", "shortage", "glut", "days")
     rows: list[tuple[str, ...]] = [head]
     for name, one in found.items():
         delta, effect, signs = one.yields.delta, one.yields.effect, one.yields.signs

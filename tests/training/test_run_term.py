@@ -52,7 +52,7 @@ def test_the_table_of_a_training_has_a_row_a_product(trained):
     head, *rows = trained.headline()
     assert head == term_structure.HEAD
     assert [row[0].split()[0] for row in rows] == list(PRODUCTS)
-    assert rows[1][1] == "2 factors"
+    assert rows[1][1] == "2"
     assert abs(float(rows[1][3]) - 1.5) < 0.3
 
 

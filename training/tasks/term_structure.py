@@ -27,7 +27,7 @@ from training.term_fit import TermProduct, analysed
 
 HEAD = (
     "product",
-    "model",
+    "factors",
     "dates",
     "kappa",
     "half-life, sessions",
@@ -184,11 +184,11 @@ def table(found: Mapping[str, TermProduct]) -> tuple[tuple[str, ...], ...]:
         def cell(key: str, form: str, told: Mapping[str, float] = told) -> str:
             return number(told.get(key), form)
 
-        model = NOTHING if one.model is None else f"{one.model.fitted.factors} factors".replace("1 factors", "1 factor")
+        factors = NOTHING if one.model is None else f"{one.model.fitted.factors}"
         rows.append(
             (
                 f"{name} {PRODUCT_NAMES.get(name, '')}".strip(),
-                model,
+                factors,
                 f"{len(one.series.row):,}",
                 cell("kappa", ".3g"),
                 cell("half_life", ",.0f"),
