@@ -56,14 +56,15 @@ class Pairs(Section):
     near: Role = Field(default="dominant", description="role of the contract that is sold, of a calendar pair")
     far: Role = Field(default="sub_dominant", description="role of the contract that is bought, of either kind")
     by_product: dict[str, tuple[Role, Role]] = Field(
-        default=dict.fromkeys(("TS", "TF", "T", "TL"), ("near", "next")),
-        description="product: near and far role where they are others; a second contract may hardly be traded",
+        default=dict.fromkeys(("IF", "IH", "IC", "IM", "TS", "TF", "T", "TL"), ("near", "next")),
+        description="product: near and far role of a calendar pair where they are others",
     )
     indices: dict[str, str] = Field(default=dict(INDICES), description="product: index that its contracts settle to")
 
     def roles(self, product: str) -> tuple[Role, Role]:
-        """Near and far role of a product."""
-        return self.by_product.get(product, (self.near, self.far))
+        """Near and far role of a product; of a basis the far one counts."""
+        told = self.near, self.far
+        return told if self.kind == "basis" else self.by_product.get(product, told)
 
 
 class Label(Section):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from features.chain import Chain
+from features.chain import DAYS_A_YEAR, Chain
 from features.check import simulation
 from features.expiries import MULTIPLIERS
 from features.futures import listing, read_chain
@@ -67,7 +67,7 @@ class PairSeries:
         """What an unchanged curve is expected to earn (n, H), as known at each close: holidays ahead do not count."""
         then = np.busday_offset(self.sessions[:, None], np.array(horizons)[None, :], roll="forward")
         days = (then - self.sessions[:, None]).astype(np.float64)
-        return np.asarray(-self.pair.slope_gap[self.row][:, None] * days / 365.0)
+        return np.asarray(-self.pair.slope_gap[self.row][:, None] * days / DAYS_A_YEAR)
 
     def digest(self, count: int) -> str:
         """Sixteen hex digits of the first rows, by which a history is known again."""
@@ -148,7 +148,7 @@ def series_of(config: SpreadConfig, chain: Chain, spot: Float64Array | None) -> 
     row = np.flatnonzero(there)
     if not len(row):
         return None
-    gap = pair.ttm_far[row] - pair.ttm_near[row]
+    gap = _gap(chain, pair, row)
     # A pair of which the far contract ends first has no gap of maturities that a spread a year could go by.
     known = bool((np.isfinite(gap) & (gap > 0)).all())
     legs = Legs(
@@ -174,6 +174,17 @@ def multipliers(config: SpreadConfig, series: PairSeries) -> tuple[float, float]
     if not np.isfinite(size):
         size = MULTIPLIERS.get(series.product, np.nan)
     return size, 1.0 if config.pairs.kind == "basis" else size
+
+
+def _gap(chain: Chain, pair: Pair, row: IntArray) -> Float64Array:
+    """Years from the last day of the near leg to that of the far one; an index ends at once.
+
+    A contract may be decided on at the close before the session of its listing: its last day is known by then.
+    """
+    last = dict(zip(chain.contracts.ids.tolist(), chain.contracts.last_day, strict=True))
+    far = np.array([last[one] for one in pair.far[row].tolist()])
+    near = np.array([last.get(one, day) for one, day in zip(pair.near[row].tolist(), pair.sessions[row], strict=True)])
+    return np.asarray((far - near).astype("timedelta64[D]").astype(np.float64) / DAYS_A_YEAR)
 
 
 def _before(role: IntArray) -> IntArray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from features.panel import BoolArray, Float64Array, IntArray
 from features.product_names import PRODUCT_NAMES
+from training.evaluate.ic import ANN_DAYS
 from training.evaluate.overfitting import sharpe_moments
 from training.evaluate.spread_evidence import ForecastScore, HalfLives, PairEvidence, RuleTrading
 from training.evaluate.spread_rule import Leg, Signal, TradedPair
@@ -20,7 +21,7 @@ from training.evaluate.spread_trading import trade
 from training.spread_book import PairWalk
 from training.spread_config import SpreadConfig
 from training.spread_data import PairSeries, lives, multipliers
-from training.spread_walk import Refit, Track
+from training.spread_walk import OK, Refit, Track
 
 # Foretells that the spread of these two contracts stays where it is: its excess return is less what a curve that does
 # not change would earn. What it scores lies in the label, and no model may take it for its own.
@@ -66,7 +67,7 @@ def judge_pair(config: SpreadConfig, walk: PairWalk, series: PairSeries) -> Pair
         spread=np.asarray(series.legs.y - series.legs.x),
         life=_models_life(series),
         mean=served.centre,
-        sd=np.where(np.isfinite(served.sd), served.sd, np.nan),
+        sd=np.where(served.half_life <= ANN_DAYS, served.sd, np.nan),  # what takes longer to return has no band
         horizon=label.horizon,
         forecast=found.forecast[config.served][:, k],
         outcome=found.outcome[:, k],
@@ -122,10 +123,12 @@ def _models_life(series: PairSeries) -> IntArray:
 def _scores(config: SpreadConfig, found: Judged, last: BoolArray, k: int) -> tuple[ForecastScore, ...]:
     """How each model foretold one horizon: before the holdout, its outcomes not reaching into it, and on the holdout.
 
-    All are judged on the rows that all have foretold.
+    All that foretell anything are judged on the rows that all of them have foretold.
     """
     horizon, outcome = config.label.horizons[k], found.outcome[:, k]
-    each = {name: forecast[:, k] for name, forecast in found.forecast.items()}
+    each = {name: forecast[:, k] for name, forecast in found.forecast.items() if np.isfinite(forecast[:, k]).any()}
+    if config.base not in each:
+        return ()
     common = np.logical_and.reduce([np.isfinite(one) for one in each.values()])
     first = int(np.argmax(last)) if last.any() else len(last)
     seen = common & (np.arange(len(last)) < first - horizon)
@@ -181,7 +184,9 @@ def _now(track: Track, forecast: Float64Array, horizon: int) -> dict[str, str]:
 
 def _notes(walk: PairWalk) -> tuple[str, ...]:
     """Models whose fits were not plainly well."""
-    odd = {name: sum(fit.status != "ok" for fit in fits) for name, fits in walk.fits.items()}
-    return tuple(
-        f"{many} of {len(walk.fits[name])} fits of {name} are not its own" for name, many in odd.items() if many
-    )
+    told = []
+    for name, fits in walk.fits.items():
+        odd = [fit.status for fit in fits if fit.status != OK]
+        if odd:
+            told.append(f"{len(odd)} of {len(fits)} fits of {name} are not its own; the last: {odd[-1]}")
+    return tuple(told)

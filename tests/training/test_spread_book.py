@@ -91,6 +91,31 @@ def test_a_product_may_have_roles_of_its_own(store: Store) -> None:
     assert (one.pair.near[one.row] == chain.contracts.ids[near[one.row]]).all()
 
 
+def test_the_gap_of_maturities_is_known_before_the_far_contract_trades(store: Store) -> None:
+    config = spread_config(data={"products": ("IF",)}, pairs={"by_product": {"IF": ("near", "next")}})
+    one = gather(config, store).series["IF near-next"]
+    gap, unlisted = one.legs.gap, ~np.isfinite(one.pair.ttm_far[one.row])
+    assert gap is not None
+    assert unlisted.any()
+    assert ((gap > 0.05) & (gap < 0.11)).all()
+    ttm = (one.pair.ttm_far - one.pair.ttm_near)[one.row]
+    assert gap[~unlisted] == pytest.approx(ttm[~unlisted], abs=1e-12)
+
+
+def test_a_model_that_cannot_be_fitted_is_left_out_and_said_so(store: Store) -> None:
+    season = {"kind": "ou", "params": {"season": "month"}}
+    config = spread_config(models={"ar1": {"kind": "ou"}, "ou_season": season}, split={"train": 100, "least": 100})
+    data = gather(config, store)
+    series = data.series["M dominant-sub_dominant"]
+    walk = spread.walk(config, data).walks[series.name]
+    assert walk.fits["ou_season"][0].status == "fell back to ou"
+    dead = replace(walk.tracks["ou_season"], change=np.full_like(walk.tracks["ou_season"].change, np.nan))
+    evidence = judge_pair(config, replace(walk, tracks={**walk.tracks, "ou_season": dead}), series)
+    assert [row.model for row in evidence.scores[5]] == ["ar1", UNCHANGED]
+    assert evidence.scores[5][0].zero.n > 100
+    assert "fits of ou_season are not its own; the last: fell back to ou" in evidence.notes[0]
+
+
 def test_a_basis_is_the_contract_against_its_index(store: Store) -> None:
     one = gather(KINDS["basis"], store).series["IF basis dominant"]
     index = store.scan("bars/INDX").filter(pl.col("order_book_id") == "000300.XSHG").collect()

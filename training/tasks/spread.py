@@ -155,7 +155,11 @@ def note(config: SpreadConfig, evidence: SpreadEvidence, numbers: Mapping[str, f
 
 def _warnings(config: SpreadConfig) -> tuple[str, ...]:
     if config.pairs.kind == "basis":
-        return ("dividends of the index are not taken off: a basis returns with the seasons of dividends",)
+        return (
+            "dividends of the index are not taken off: a basis returns with the seasons of dividends",
+            "an index cannot be sold, and until 2016 its futures closed a quarter of an hour behind it: what a basis "
+            "gave back on the session after could not all be earned",
+        )
     return (
         "the label is less what an unchanged curve earns, by three prices at the close: R² of the row 'unchanged' lies "
         "in the label; what a model foretells is what it has beyond that row",
