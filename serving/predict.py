@@ -83,6 +83,9 @@ def load_served(home: Path, store: Store | None, model: str) -> Served:
     """The model that the text means, with its store; refused where it cannot be served as it was trained."""
     ref = Tracking(home).resolve(model)
     manifest = Manifest.load(ref.folder)
+    if manifest.task not in _LOADED:
+        must, help = "its task must be one that predicts", "What it found stands in its run: daybar ui."
+        raise ConfigError(f"model {model}", f"{must}: {', '.join(_LOADED)}", manifest.task, help=help)
     there = store or Store(home / manifest.store)
     there.version(f"bars/{manifest.asset_class}")
     return _LOADED[manifest.task](ref, manifest, there, model)

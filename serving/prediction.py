@@ -80,7 +80,8 @@ def columns_of(manifest: Manifest) -> Columns:
 def require_task(manifest: Manifest, tasks: Sequence[str], who: str) -> None:
     """Refuse a model of a task that a command knows nothing of; ConfigError."""
     if manifest.task not in tasks:
-        raise ConfigError(who, f"its model must be of the task {' or '.join(tasks)}", manifest.task)
+        help = "How it does stands in its run's report: daybar ui."
+        raise ConfigError(who, f"its model must be of the task {' or '.join(tasks)}", manifest.task, help=help)
 
 
 def volatility_config(manifest: Manifest) -> VolatilityConfig:

@@ -141,7 +141,8 @@ def trained(result: Trained, home: Path) -> None:
         alias = f", alias {result.alias}" if result.alias else ""
         line(f"registered {result.name} version {result.version}{alias}")
     model = f"{result.name}@{result.alias}" if result.name and result.alias else f"runs:{result.run_id}"
-    line(f"next: daybar predict {model}{where}")
+    if result.predicts:
+        line(f"next: daybar predict {model}{where}")
     line(f"look: daybar ui{where}")
 
 

@@ -74,7 +74,8 @@ def of_dump(text: str) -> Config:
 def tunable(config: Config) -> AlphaConfig | VolatilityConfig:
     """The config, where its task has a space to search; ConfigError for another."""
     if not isinstance(config, AlphaConfig | VolatilityConfig):
-        raise ConfigError("tune", "its config must be of the task alpha or volatility", config.task)
+        help = "Compare settings by training with them."
+        raise ConfigError("tune", "its config must be of the task alpha or volatility", config.task, help=help)
     return config
 
 

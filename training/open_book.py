@@ -17,7 +17,6 @@ from features.store import Store
 from models.volatility.base import Returns
 from training.manifest import Manifest
 
-
 # task -> (module, class)
 _BOOKS: Final = {"spread": ("training.spread_book", "SpreadBook"), "volatility": ("training.book", "Book")}
 

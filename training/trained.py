@@ -11,6 +11,7 @@ class Trained:
 
     table   rows of text to be shown, the first of which names the columns
     lost    reason -> rows that were not learnt from
+    predicts  whether `daybar predict` knows what to make of it
     """
 
     run_id: str
@@ -21,6 +22,7 @@ class Trained:
     version: int | None
     alias: str | None
     table: tuple[tuple[str, ...], ...] = ()
+    predicts: bool = True
 
     def headline(self) -> list[tuple[str, ...]]:
         """The headline numbers as text, with a first line that names them."""
