@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from training.environment import environment
 from training.evaluate import spread_figures as figures
 from training.evaluate.spread_evidence import PairEvidence, SpreadEvidence
 from training.evaluate.spread_page import spread_html
+from training.futures_page import futures_manifest, record_settings
 from training.manifest import Manifest
 from training.packaged import Kind, Packaged
 from training.spread_book import SpreadBook
@@ -62,8 +62,10 @@ def train_spread(
     data = spread.prepare(config, store, say)
     tracking = Tracking(home)
     with tracking.start(EXPERIMENT, config.name, {"replay_of": replay_of} if replay_of else None) as run:
-        manifest = _manifest(config, store, data)
-        _record_settings(config, store, data, manifest, run)
+        manifest = futures_manifest(
+            config, store, _READ, "spread", (one.sessions for one in data.series.values()), data.last
+        )
+        record_settings(config, store, manifest, sum(len(one) for one in data.series.values()), run)
         book = spread.walk(config, data, say, progress)
         evidence = spread.judge(config, data, book, say)
         numbers = spread.metrics(evidence)
@@ -109,36 +111,9 @@ def packaged_spread(folder: Path, example: pl.DataFrame) -> Packaged:
     )
 
 
-def _manifest(config: SpreadConfig, store: Store, data: SpreadData) -> Manifest:
-    first = min(one.sessions[0] for one in data.series.values())
-    return Manifest(
-        task=config.task,
-        asset_class=config.data.asset_class,
-        factors={},
-        settings=config.dump(),
-        target="spread",
-        config_hash=config.hash,
-        data=store.versions([table for table in store.tables() if table in _READ]),
-        trained=(str(first), str(data.last)),
-    )
-
-
 def _metric(name: str) -> str:
     """A name as the tracking store takes it."""
     return name.replace(" ", "_")
-
-
-def _record_settings(config: SpreadConfig, store: Store, data: SpreadData, manifest: Manifest, run: RunLog) -> None:
-    """What the run was told, and on what."""
-    run.params({k: v for k, v in config.settings().items() if k != "register"})
-    run.text("config.yaml", config.dump())
-    told = json.dumps(manifest.data, sort_keys=True)
-    run.tags({"asset_class": manifest.asset_class, "config_hash": manifest.config_hash, "data_version": told})
-    digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-    for name, version in manifest.data.items():
-        rows = sum(len(one) for one in data.series.values()) if name == "bars/Future" else None
-        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
-    run.environment()
 
 
 def _record_pairs(

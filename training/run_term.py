@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from training.environment import environment
 from training.evaluate import spread_figures as figures
 from training.evaluate.spread_evidence import ProductCurve, SpreadEvidence
 from training.evaluate.term_page import term_html
+from training.futures_page import futures_manifest, record_settings
 from training.manifest import Manifest
 from training.packaged import Packaged
 from training.tasks import term_structure
@@ -72,8 +72,12 @@ def train_term(
     data = term_structure.prepare(config, store, say)
     tracking = Tracking(home)
     with tracking.start(EXPERIMENT, config.name, {"replay_of": replay_of} if replay_of else None) as run:
-        manifest = _manifest(config, store, data)
-        _record_settings(config, store, data, manifest, run)
+        manifest = futures_manifest(
+            config, store, _READ, "term_structure", (one.sessions for one in data.series.values()), data.last
+        )
+        record_settings(
+            config, store, manifest, sum(int(np.isfinite(one.price).sum()) for one in data.series.values()), run
+        )
         found = term_structure.fit(config, data, say, progress)
         evidence = term_structure.judge(config, data, found)
         numbers = term_structure.metrics(found, data)
@@ -98,34 +102,6 @@ def train_term(
         term_structure.table(found),
         predicts=False,
     )
-
-
-def _manifest(config: TermConfig, store: Store, data: TermData) -> Manifest:
-    first = min(one.sessions[0] for one in data.series.values())
-    return Manifest(
-        task=config.task,
-        asset_class=config.data.asset_class,
-        factors={},
-        settings=config.dump(),
-        target="term_structure",
-        config_hash=config.hash,
-        data=store.versions([table for table in store.tables() if table in _READ]),
-        trained=(str(first), str(data.last)),
-    )
-
-
-def _record_settings(config: TermConfig, store: Store, data: TermData, manifest: Manifest, run: RunLog) -> None:
-    """What the run was told, and on what."""
-    run.params({k: v for k, v in config.settings().items() if k != "register"})
-    run.text("config.yaml", config.dump())
-    told = json.dumps(manifest.data, sort_keys=True)
-    run.tags({"asset_class": manifest.asset_class, "config_hash": manifest.config_hash, "data_version": told})
-    digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-    for name, version in manifest.data.items():
-        prices = sum(int(np.isfinite(one.price).sum()) for one in data.series.values())
-        rows = prices if name == "bars/Future" else None
-        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
-    run.environment()
 
 
 def _record_products(found: Mapping[str, TermProduct], run: RunLog) -> None:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from training.evaluate import volatility_figures as figures
 from training.evaluate.volatility_evidence import CHOSEN, COMBINED, ProductEvidence, VolatilityEvidence
 from training.evaluate.volatility_page import ratios, volatility_html
 from training.evaluate.volatility_words import forecasters
+from training.futures_page import futures_manifest, record_settings
 from training.manifest import Manifest
 from training.packaged import packaged_volatility
 from training.tasks import volatility
@@ -63,8 +63,11 @@ def train_volatility(
     data = volatility.prepare(config, store, say)
     tracking = Tracking(home)
     with tracking.start(EXPERIMENT, config.name, {"replay_of": replay_of} if replay_of else None) as run:
-        manifest = _manifest(config, store, data)
-        _record_settings(config, store, data, manifest, run)
+        manifest = futures_manifest(
+            config, store, _READ, "volatility", (one.sessions for one in data.series.values()), data.last
+        )
+        record_settings(config, store, manifest, sum(len(one.returns) for one in data.series.values()), run)
+        _record_rolls(data, run)
         scratch = scratch_of(config, manifest.data, home)
         book = volatility.walk(config, data, scratch, say, progress)
         evidence = volatility.judge(config, data, book, say)
@@ -91,39 +94,8 @@ def train_volatility(
     )
 
 
-def _manifest(config: VolatilityConfig, store: Store, data: VolatilityData) -> Manifest:
-    read = [table for table in store.tables() if table in _READ]
-    first = min(one.sessions[0] for one in data.series.values())
-    return Manifest(
-        task=config.task,
-        asset_class=config.data.asset_class,
-        factors={},
-        settings=config.dump(),
-        target="volatility",
-        config_hash=config.hash,
-        data=store.versions(read),
-        trained=(str(first), str(data.last)),
-    )
-
-
-def _record_settings(
-    config: VolatilityConfig, store: Store, data: VolatilityData, manifest: Manifest, run: RunLog
-) -> None:
-    """What the run was told, and on what."""
-    run.params({k: v for k, v in config.settings().items() if k != "register"})
-    run.text("config.yaml", config.dump())
-    run.tags(
-        {
-            "asset_class": manifest.asset_class,
-            "config_hash": manifest.config_hash,
-            "data_version": json.dumps(manifest.data, sort_keys=True),
-        }
-    )
-    digest = hashlib.sha256(json.dumps(manifest.data, sort_keys=True).encode()).hexdigest()[:12]
-    for name, version in manifest.data.items():
-        rows = sum(len(one.returns) for one in data.series.values()) if name.startswith("bars/") else None
-        run.dataset(name, store.root / name, version, f"{digest}-v{version}", rows=rows)
-    run.environment()
+def _record_rolls(data: VolatilityData, run: RunLog) -> None:
+    """Every roll of every series."""
     rolls = pl.concat(
         one.continuous.rolls.select(pl.lit(product).alias("product"), pl.all()) for product, one in data.series.items()
     )
