@@ -16,12 +16,11 @@ from pydantic_core import ErrorDetails
 
 from features.panel import ConfigError
 from models.alpha import alpha_model
-from models.spread import spread_model
 from models.volatility import volatility_model
 from training.alpha_config import MODEL_KINDS, AlphaConfig
 from training.complaint import complaint, nearest
 from training.section import params_model
-from training.spread_config import SPREAD_KINDS, SpreadConfig
+from training.spread_config import SPREAD_KINDS, SpreadConfig, spec_of
 from training.term_config import TermConfig
 from training.volatility_config import VOLATILITY_KINDS, VolatilityConfig
 from training.yaml_source import override, parse, read
@@ -38,7 +37,7 @@ TASKS: Final[Mapping[str, type[Config]]] = {
 # What models a task knows, and the spec behind each.
 _KINDS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[str], type]]]] = {
     "alpha": (MODEL_KINDS, alpha_model),
-    "spread": (SPREAD_KINDS, spread_model),
+    "spread": (SPREAD_KINDS, spec_of),
     "volatility": (VOLATILITY_KINDS, volatility_model),
 }
 

@@ -10,12 +10,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 import models.spread as spread
 from models.spread.base import SpreadSpec
+from models.spread.regression import SpreadRegression
+from models.spread.screening import CATALOGUE, Screening
 from training.evaluate.spread_rule import By, TradingRule
-from training.section import Document, Section, Sessions, Words, complete_params
+from training.section import Bool, Document, Section, Sessions, Words, complete_params
 from training.volatility_config import Roll, Share
 
-# Kinds that a chain of pairs can be told by; a hedge that moves needs one pair of series.
-SpreadKind = Literal["ou", "ecm"]
+# A kalman_hedge moves its hedge, so it needs two series that are one each; a regression learns from all pairs at once.
+SpreadKind = Literal["ou", "ecm", "kalman_hedge", "regression"]
 SPREAD_KINDS: tuple[str, ...] = get_args(SpreadKind)
 EXPERIMENT: Final = "spread"  # where the runs of the spread task lie
 Role = Literal["near", "next", "dominant", "sub_dominant", "far", "current", "q1", "q2"]
@@ -34,6 +36,12 @@ _TICKS = {
     5.0: "CU AL CF",
 }
 TICKS: Final = {product: tick for tick, products in _TICKS.items() for product in products.split()}
+# Source  spec 04 §6.2 (4); those of index futures are of the basis, D-01 and D-02
+FACTORS: Final = (
+    *("fut_ts_slope", "fut_ts_curvature", "fut_implied_carry", "fut_flow_intensity_adj", "fut_fragility_adj"),
+    *("fut_oi_price_divergence_adj", "fut_basis_ratio_ann", "fut_basis_excess", "fut_basis_ratio_rank"),
+    *("fut_basis_ts_slope", "fut_basis_ts_curvature", "fut_vol_forecast_5"),
+)
 INDICES: Final = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
 
 
@@ -50,8 +58,8 @@ class Data(Section):
 class Pairs(Section):
     """What stands against what."""
 
-    kind: Literal["calendar", "basis"] = Field(
-        default="calendar", description="two contracts of a product, or a contract and its index"
+    kind: Literal["calendar", "basis", "cross"] = Field(
+        default="calendar", description="two contracts of a product; a contract and its index; two products"
     )
     near: Role = Field(default="dominant", description="role of the contract that is sold, of a calendar pair")
     far: Role = Field(default="sub_dominant", description="role of the contract that is bought, of either kind")
@@ -60,6 +68,11 @@ class Pairs(Section):
         description="product: near and far role of a calendar pair where they are others",
     )
     indices: dict[str, str] = Field(default=dict(INDICES), description="product: index that its contracts settle to")
+    cross: tuple[tuple[str, str], ...] = Field(
+        default=CATALOGUE,
+        min_length=1,
+        description="products that stand against each other, the one that is bought first",
+    )
 
     def roles(self, product: str) -> tuple[Role, Role]:
         """Near and far role of a product; of a basis the far one counts."""
@@ -83,6 +96,29 @@ class Split(Section):
     holdout: Share = Field(default=0.2, description="share, at the end, that is judged apart")
 
 
+class Screen(Section):
+    """Which pairs of products are candidates: tested on what a fit would see, all pairs of a session at once."""
+
+    level: float = Field(default=0.05, gt=0, lt=1, description="of false discoveries among the pairs")
+    half_life: tuple[float, float] = Field(default=(2.0, 60.0), description="sessions, least and most")
+    johansen: Bool = Field(default=True, description="whether the trace test must reject as well")
+    every: Literal["month", "quarter"] = Field(default="quarter", description="tested on the first session of each")
+
+    def rule(self) -> Screening:
+        """What a pair must show."""
+        return Screening(self.level, self.half_life, self.johansen)
+
+
+class Pool(Section):
+    """What regressions learn from: rows of all pairs, of the sessions before, whose outcome is known."""
+
+    train: int = Field(default=1500, ge=60, description="sessions that a fit sees, at most")
+    least: int = Field(default=500, ge=60, description="and at least")
+    every: Literal["month", "quarter"] = Field(default="quarter", description="fitted on the first session of each")
+    columns: Words | None = Field(default=None, description="columns of a pair; null: all that there are")
+    factors: Words = Field(default=FACTORS, description="factors of the pair's product; those that are absent are told")
+
+
 class Model(Section):
     """One model of a spread, with its settings; settings left out take the defaults of its spec."""
 
@@ -92,16 +128,25 @@ class Model(Section):
     @field_validator("params", mode="after")
     @classmethod
     def _complete(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        return complete_params(params, spread.spread_model(info.data["kind"])) if "kind" in info.data else params
+        return complete_params(params, spec_of(info.data["kind"])) if "kind" in info.data else params
 
     def spec(self) -> SpreadSpec:
-        """The spec: the frozen dataclass in models/spread with these params."""
+        """The spec of a model of one pair: the frozen dataclass in models/spread with these params."""
         return spread.spread_model(self.kind)(**self.params)
+
+    def regression(self) -> SpreadRegression:
+        """The spec of a model of all pairs."""
+        return SpreadRegression(**self.params)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it learns from all pairs at once, and tells a return but no level that spreads come back to."""
+        return self.kind == "regression"
 
     @property
     def is_ar1(self) -> bool:
-        """Whether it is the base: one lag about a constant, of the log spread itself."""
-        plain = {"order": 1, "season": "none", "hedge": 1.0, "annualised": False}
+        """Whether it is one lag about a constant, of the log spread itself, whatever its hedge."""
+        plain = {"order": 1, "season": "none", "annualised": False}
         return self.kind == "ou" and all(self.params[name] == value for name, value in plain.items())
 
 
@@ -137,6 +182,11 @@ class Trading(Section):
         return rate, self.fee_lot.get(product, self.fee_lot.get("default", 0.0))
 
 
+def spec_of(kind: str) -> type[SpreadSpec] | type[SpreadRegression]:
+    """The spec class of a kind."""
+    return SpreadRegression if kind == "regression" else spread.spread_model(kind)
+
+
 DEFAULT_MODELS: Final[Mapping[str, Mapping[str, Any]]] = {
     "ar1": {"kind": "ou"},
     "ou": {"kind": "ou", "params": {"order": None}},
@@ -153,6 +203,8 @@ class SpreadConfig(Document):
     roll: Roll = Roll()
     label: Label = Label()
     split: Split = Split()
+    screening: Screen = Screen()
+    pool: Pool = Pool()
     models: dict[str, Model] = Field(
         default_factory=lambda: {name: Model.model_validate(told) for name, told in DEFAULT_MODELS.items()},
         min_length=1,
@@ -174,7 +226,7 @@ class SpreadConfig(Document):
     def nests(self, model: str) -> bool:
         """Whether a model is the base with more parameters: its test is Clark and West's."""
         one = self.models[model]
-        return not (one.kind == "ou" and one.params["annualised"])
+        return one.kind in ("ecm", "kalman_hedge") or (one.kind == "ou" and not one.params["annualised"])
 
     def contradictions(self) -> list[tuple[str, str, str]]:
         """Settings that are well in themselves and not together: key path, what must hold, what was found."""
@@ -193,15 +245,33 @@ class SpreadConfig(Document):
             if pairs.kind == "calendar" and near == far:
                 wrong.append((key, "near and far must be two roles", far))
         if not any(model.is_ar1 for model in self.models.values()):
-            must = "one must be an AR(1): kind ou of order 1, season none, hedge 1, not annualised"
+            must = "one must be an AR(1): kind ou of order 1, season none, not annualised"
             wrong.append(("models", must, ", ".join(self.models)))
         for name, model in self.models.items():
-            key, one = ("hedge", 1.0) if model.kind == "ou" else ("beta", 1.0)
-            if model.params[key] != one:
-                must = "contracts of one product are held one for one: it must be 1"
-                wrong.append((f"models.{name}.params.{key}", must, f"{model.params[key]}"))
+            wrong += self._hedges(name, model)
         if self.serve is not None and self.serve not in self.models:
             wrong.append(("serve", f"it must be one of {', '.join(self.models)}", self.serve))
         if not self.trading.exit_z < self.trading.enter_z:
             wrong.append(("trading.exit_z", "it must be below trading.enter_z", f"{self.trading.exit_z}"))
+        if self.pool.least > self.pool.train:
+            wrong.append(("pool.least", "it must not be more than pool.train", f"{self.pool.least}"))
+        if not 0 <= self.screening.half_life[0] < self.screening.half_life[1]:
+            wrong.append(("screening.half_life", "it must rise from nought", f"{self.screening.half_life}"))
+        for one, other in pairs.cross:
+            if one == other:
+                wrong.append(("pairs.cross", "two products must stand against each other", one))
         return wrong
+
+    def _hedges(self, name: str, model: Model) -> list[tuple[str, str, str]]:
+        """What is wrong with the hedge of a model for this kind of pairs."""
+        cross, key = self.pairs.kind == "cross", {"ou": "hedge", "ecm": "beta"}.get(model.kind)
+        if cross and model.is_pooled:
+            must = "a regression is of returns that are held one for one: pairs.kind must be calendar or basis"
+            return [(f"models.{name}.kind", must, model.kind)]
+        if not cross and model.kind == "kalman_hedge":
+            must = "contracts of one product are held one for one: a kalman_hedge needs pairs.kind cross"
+            return [(f"models.{name}.kind", must, model.kind)]
+        if not cross and key is not None and model.params[key] != 1:
+            must = "contracts of one product are held one for one: it must be 1"
+            return [(f"models.{name}.params.{key}", must, f"{model.params[key]}")]
+        return []
