@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
 from features.chain import DAYS_A_YEAR
 from features.panel import BoolArray, DataError, Float64Array, SessionArray
@@ -37,6 +38,19 @@ class Dividends:
             raise DataError("dividends", "columns must be of one length", f"{len(self.ex)} ex-dates")
         if (self.announced > self.ex).any():
             raise DataError("dividends", "they must be announced before they go ex", f"{self.ex[0]}")
+
+
+def of_index(rows: pl.DataFrame, index: str) -> Dividends:
+    """Those of one index.
+
+    rows  of the table reference/dividends_index: date (ex), order_book_id, points, announcement_date, which may be null
+    """
+    known = pl.coalesce(pl.col("announcement_date").cast(pl.Date), "date")
+    rows = rows.with_columns(known=pl.min_horizontal(known, "date"))
+    own = rows.filter(pl.col("order_book_id") == index)
+    ex, announced = (own[name].to_numpy().astype("datetime64[D]") for name in ("date", "known"))
+    since = np.datetime64(str(rows["known"].min() or "NaT"), "D")
+    return Dividends(ex, own["points"].to_numpy(), announced, since)
 
 
 def expected(

@@ -173,17 +173,8 @@ def _around(
     out["spot"] = axis.join(own, "date", "left", maintain_order="left")["close"].fill_null(np.nan).to_numpy()
     out["late_close"] = np.where(np.isfinite(out["spot"]), (sessions < _CLOSE_TOGETHER) * 1.0, np.nan)
     if sources.dividends is not None:
-        out |= _dividends(_of_index(sources.dividends, index), sessions, panels, rate)
+        out |= _dividends(dividends.of_index(sources.dividends, index), sessions, panels, rate)
     return out
-
-
-def _of_index(rows: pl.DataFrame, index: str) -> Dividends:
-    known = pl.coalesce(pl.col("announcement_date").cast(pl.Date), "date")
-    rows = rows.with_columns(known=pl.min_horizontal(known, "date"))
-    own = rows.filter(pl.col("order_book_id") == index)
-    ex, announced = (own[name].to_numpy().astype("datetime64[D]") for name in ("date", "known"))
-    since = np.datetime64(str(rows["known"].min() or "NaT"), "D")
-    return Dividends(ex, own["points"].to_numpy(), announced, since)
 
 
 def _dividends(

@@ -62,6 +62,7 @@ class Track:
     change, error  (n, H) mean and standard deviation of the change of the log spread over each horizon
     centre, sd     (n,) where the spread was expected, and how far from there it usually is; z the distance in these
     half_life      (n,) sessions, of the fit that spoke
+    hedge          (n,) units of the second leg that a position taken on the row holds against one of the first
     fits           oldest first
     """
 
@@ -71,6 +72,7 @@ class Track:
     sd: Float64Array = field(repr=False)
     z: Float64Array = field(repr=False)
     half_life: Float64Array = field(repr=False)
+    hedge: Float64Array = field(repr=False)
     fits: tuple[Refit, ...] = field(repr=False)
 
     def fit_at(self, row: int) -> Refit | None:
@@ -85,7 +87,7 @@ def walk(spec: SpreadSpec, legs: Legs, plan: Plan, known: Sequence[Refit] = ()) 
     """
     n, many = len(legs), len(plan.horizons)
     change, error = np.full((n, many), np.nan), np.full((n, many), np.nan)
-    centre, sd, z, half_life = (np.full(n, np.nan) for _ in range(4))
+    centre, sd, z, half_life, hedge = (np.full(n, np.nan) for _ in range(5))
     made = {fit.origin: fit for fit in known}
     fits: list[Refit] = []
     for origin in range(plan.least - 1, n, plan.test):
@@ -98,9 +100,10 @@ def walk(spec: SpreadSpec, legs: Legs, plan: Plan, known: Sequence[Refit] = ()) 
         told = fit.fitted.forecast(part, rows - begin, plan.horizons)
         state = fit.fitted.filter(part)
         change[rows], error[rows] = told.change, told.sd
-        centre[rows], sd[rows], z[rows] = (one[rows - begin] for one in (state.centre, state.sd, state.z))
+        told_of = (state.centre, state.sd, state.z, state.hedge)
+        centre[rows], sd[rows], z[rows], hedge[rows] = (one[rows - begin] for one in told_of)
         half_life[rows] = fit.fitted.half_life
-    return Track(change, error, centre, sd, z, half_life, tuple(fits))
+    return Track(change, error, centre, sd, z, half_life, hedge, tuple(fits))
 
 
 def _refit(spec: SpreadSpec, legs: Legs, plan: Plan, origin: int, before: Refit | None) -> Refit:

@@ -26,15 +26,6 @@ from models.base import FitError, Sample, Trial
 
 # Strengths per row of a standardised sample: from next to none to more than any correlation of .5 outweighs.
 _STRENGTHS: Final = tuple(float(s) for s in np.geomspace(1e-3, 1.0, 10))
-_TREES: Final = XGBoost(
-    max_depth=3,
-    rounds=300,
-    learning_rate=0.03,
-    min_child_weight=50.0,
-    early_stopping=0,
-    subsample=0.7,
-    colsample_bytree=0.6,
-)
 
 
 @dataclass(frozen=True)
@@ -45,6 +36,8 @@ class SpreadRegression:
                where the mean of the label does better than any strength, the mean; `xgboost`: the trees of 04 §6.2
     strengths  penalty per row of standardised columns and label, of which one is chosen
     least_share  of the rows in which a column must be known to be used
+    max_depth ... colsample  of the trees: their depth, how many, the step of each, the least weight of a leaf in rows,
+               shares of rows and columns that each draws
     Source     spec 04 §6.2 (4)
     """
 
@@ -54,8 +47,13 @@ class SpreadRegression:
     l1_ratio: float = 0.5
     strengths: Sequence[float] = _STRENGTHS
     folds: int = 4
-    trees: XGBoost = _TREES
     least_share: float = 0.5
+    max_depth: int = 3
+    rounds: int = 300
+    learning_rate: float = 0.03
+    min_child_weight: float = 50.0
+    subsample: float = 0.7
+    colsample: float = 0.6
 
     def __post_init__(self) -> None:
         if self.model not in ("elastic_net", "xgboost") or self.folds < 1 or not 0 < self.least_share <= 1:
@@ -64,6 +62,23 @@ class SpreadRegression:
         if not self.strengths or min(self.strengths) <= 0 or not 0 <= self.l1_ratio <= 1:
             must = "strengths must be positive and l1_ratio in [0, 1]"
             raise FitError("model spread_regression", must, f"{self.strengths} and {self.l1_ratio}")
+        if not (0 < self.subsample <= 1 and 0 < self.colsample <= 1 and self.max_depth >= 1 and self.rounds >= 1):
+            must = "max_depth and rounds must be 1 or more, subsample and colsample in (0, 1]"
+            found = f"{self.max_depth}, {self.rounds}, {self.subsample} and {self.colsample}"
+            raise FitError("model spread_regression", must, found)
+
+    @property
+    def trees(self) -> XGBoost:
+        """The trees of these settings; none are held back to stop them early."""
+        return XGBoost(
+            max_depth=self.max_depth,
+            rounds=self.rounds,
+            learning_rate=self.learning_rate,
+            min_child_weight=self.min_child_weight,
+            early_stopping=0,
+            subsample=self.subsample,
+            colsample_bytree=self.colsample,
+        )
 
     def fit(
         self, X: Float64Array, y: Float64Array, session: IntArray, columns: Sequence[str], gap: int, seed: int
@@ -95,13 +110,12 @@ class SpreadRegression:
         """The mixture of the penalties, or the trees' depth, rate and leaves."""
         if self.model == "elastic_net":
             return replace(self, l1_ratio=trial.suggest_categorical("l1_ratio", [0.1, 0.5, 0.9]))
-        trees = replace(
-            self.trees,
+        return replace(
+            self,
             max_depth=trial.suggest_int("max_depth", 2, 4),
             learning_rate=trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
             min_child_weight=trial.suggest_float("min_child_weight", 20.0, 200.0, log=True),
         )
-        return replace(self, trees=trees)
 
     def _errors(self, sample: Sample) -> tuple[dict[float, float], float]:
         """Mean squared error on later sessions of each strength that tells rows apart, and of the earlier mean."""
@@ -202,8 +216,7 @@ class FittedSpreadRegression:
     def load(cls, folder: Path) -> Self:
         """Read back what `save` wrote."""
         told = json.loads((folder / "regression.json").read_text(encoding="utf-8"))
-        spec = {**told["spec"], "trees": XGBoost(**told["spec"]["trees"])}
-        spec["strengths"] = tuple(spec["strengths"])
+        spec = {**told["spec"], "strengths": tuple(told["spec"]["strengths"])}
         scale = told["scaling"]
         scale |= {name: tuple(scale[name]) for name in ("offered", "columns")}
         scale |= {name: np.array(scale[name]) for name in ("mean", "sd", "missing")}
