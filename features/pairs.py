@@ -7,8 +7,8 @@ whatever pair is decided on later: nothing is spliced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,12 +21,13 @@ class Pair:
     """A near and a far leg, (T,) each; NaN and "" where there is no pair.
 
     near, far     order_book_id of the legs that are decided on at each close; of a basis the near leg is the index
-    spread        ln(far / near) of the closes
+    spread        ln(far / near) of the closes; of a basis with dividends the index counts without those to come
     change        of the spread of this pair since the session before
     ttm_near, ttm_far  calendar days to the last trading day over 365
     sessions_left      of the contract that ends first
     slope_gap     slope of the curve at the far maturity less that at the near one, a year: d ln F / dT of the parabola
                   through the pair and a third contract; 0 where there is none, and for a basis
+    dividends     index points that go ex until the contract ends, at their present value; 0 where none are told
     is_roll       another pair than on the session before
     """
 
@@ -46,10 +47,12 @@ class Pair:
     ttm_far: Float64Array = field(repr=False)
     sessions_left: IntArray = field(repr=False)
     slope_gap: Float64Array = field(repr=False)
+    dividends: Float64Array = field(repr=False)
     is_roll: BoolArray = field(repr=False)
     multiplier: float
     _close: Float64Array = field(repr=False)
     _at: tuple[IntArray, IntArray] = field(repr=False)
+    _due: Callable[[int], Float64Array] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -80,12 +83,15 @@ class Pair:
         """What an unchanged curve would make a position earn over the horizon, (T,).
 
         Time carries both contracts down the curve: -(slope at the far - slope at the near maturity) times the calendar
-        days that the horizon spans, over 365. NaN where the horizon reaches past the sessions. Source  04 §6.1
+        days that the horizon spans, over 365. An index falls by the dividends that are expected to go ex meanwhile, as
+        a contract does not. NaN where the horizon reaches past the sessions. Source  04 §4 D-01, §6.1
         """
         out, t = np.full(len(self), np.nan), len(self)
         if t > horizon:
             days = (self.sessions[horizon:] - self.sessions[:-horizon]).astype(np.float64)
             out[:-horizon] = -self.slope_gap[:-horizon] * days / DAYS_A_YEAR
+        if self._due is not None:
+            out -= np.log1p(-self._due(horizon) / self.close_near)
         return out
 
     def excess(self, horizon: int) -> Float64Array:
@@ -117,35 +123,48 @@ def calendar_pair(chain: Chain, near: IntArray, far: IntArray) -> Pair:
     )
 
 
-def basis_pair(chain: Chain, contract: IntArray, spot: Float64Array, index: str) -> Pair:
+def basis_pair(
+    chain: Chain,
+    contract: IntArray,
+    spot: Float64Array,
+    index: str,
+    dividends: Float64Array | None = None,
+    due: Callable[[int], Float64Array] | None = None,
+) -> Pair:
     """A contract against its index: long the contract, short the index.
 
-    contract  (T + 1,) positions in the chain, as of `calendar_pair`
-    spot      (T,) closes of the index, of the order_book_id `index`
+    contract   (T + 1,) positions in the chain, as of `calendar_pair`
+    spot       (T,) closes of the index, of the order_book_id `index`
+    dividends  (T, N) index points expected, as known at t, to go ex until each contract ends, at their present value;
+               None where nobody tells
+    due        horizon -> (T,) the same of what is to go ex over the sessions t + 1 to t + horizon
     """
     t, n = len(chain.sessions), len(chain.contracts)
     if contract.shape != (t + 1,) or spot.shape != (t,):
         raise DataError(f"basis {chain.product}", "roles must be of all sessions and the next", f"{contract.shape}")
     far = contract[1:]
     close = np.column_stack([np.where(chain.traded, chain["close"], np.nan), spot])
-    legs = _Legs(close, np.where(far >= 0, n, -1), far)
+    legs = _Legs(close, np.where(far >= 0, n, -1), far, dividends)
     unknown = np.full((t, 1), np.nan)
     more = {name: np.hstack([chain[name], unknown]) for name in ("open_interest", "volume")}
     # An index does not end: its maturity is now.
     more["ttm"] = np.hstack([chain.ttm(), np.zeros((t, 1))])
     left = np.where(far >= 0, chain.sessions_left()[:-1][np.arange(t), np.maximum(far, 0)], 0)
-    return legs.pair(
-        chain, np.concatenate([chain.contracts.ids, [index, ""]]), more, left, np.where(far >= 0, 0.0, np.nan)
-    )
+    flat = np.where(far >= 0, 0.0, np.nan)
+    return replace(legs.pair(chain, np.concatenate([chain.contracts.ids, [index, ""]]), more, left, flat), _due=due)
 
 
 @dataclass(frozen=True)
 class _Legs:
-    """Closes of all that a leg can be, (T, M), and which it is on each session, -1 for none."""
+    """Closes of all that a leg can be, (T, M), and which it is on each session, -1 for none.
+
+    paid  (T, N) points that the near leg loses before each far leg ends; None for none
+    """
 
     close: Float64Array
     near: IntArray
     far: IntArray
+    paid: Float64Array | None = None
 
     def of(self, panel: Float64Array, leg: IntArray, back: int = 0) -> Float64Array:
         """A panel's cells of a leg, `back` sessions before, (T,)."""
@@ -153,13 +172,23 @@ class _Legs:
         told = (self.near >= 0) & (self.far >= 0) & (rows >= back)
         return np.where(told, panel[np.maximum(rows - back, 0), np.maximum(leg, 0)], np.nan)
 
+    def dividends(self, back: int = 0) -> Float64Array:
+        """Of the far leg, `back` sessions before, (T,)."""
+        if self.paid is None:
+            return np.where((self.near >= 0) & (self.far >= 0), 0.0, np.nan)
+        return self.of(self.paid, self.far, back)
+
+    def spread(self, back: int = 0) -> Float64Array:
+        """Of this session's pair, `back` sessions before, (T,)."""
+        near = self.of(self.close, self.near, back) - self.dividends(back)
+        return np.asarray(np.log(self.of(self.close, self.far, back)) - np.log(near))
+
     def pair(
         self, chain: Chain, names: AssetArray, more: Mapping[str, Float64Array], left: IntArray, slope_gap: Float64Array
     ) -> Pair:
         """The pair; names has "" last."""
         near, far = self.near, self.far
-        spread = np.log(self.of(self.close, far)) - np.log(self.of(self.close, near))
-        before = np.log(self.of(self.close, far, 1)) - np.log(self.of(self.close, near, 1))
+        spread = self.spread()
         changed = np.concatenate([[False], (near[1:] != near[:-1]) | (far[1:] != far[:-1])])
         return Pair(
             product=chain.product,
@@ -167,7 +196,7 @@ class _Legs:
             near=names[near],
             far=names[far],
             spread=spread,
-            change=spread - before,
+            change=spread - self.spread(1),
             close_near=self.of(self.close, near),
             close_far=self.of(self.close, far),
             open_interest_near=self.of(more["open_interest"], near),
@@ -178,6 +207,7 @@ class _Legs:
             ttm_far=self.of(more["ttm"], far),
             sessions_left=left,
             slope_gap=slope_gap,
+            dividends=self.dividends(),
             is_roll=np.asarray(changed & (near >= 0) & (far >= 0)),
             multiplier=_multiplier(chain, far),
             _close=self.close,

@@ -156,3 +156,36 @@ def test_what_is_no_horizon_and_no_role_is_refused() -> None:
         pair_of(one).earned(0)
     with pytest.raises(DataError, match="roles must be of all sessions and the next"):
         calendar_pair(one, np.zeros(60, dtype=np.int64), np.zeros(61, dtype=np.int64))
+
+
+def test_a_fair_contract_on_an_index_that_pays_has_no_basis_and_no_excess() -> None:
+    one = random_chain("IF", seed=2)
+    contract = roles(one, hold(one))["dominant"]
+    t, n = len(one.sessions), len(one.contracts)
+    paid = np.where(np.arange(t) % 7 == 3, 4.0, 0.0)  # points that go ex on the session
+    spot = 4000.0 - np.cumsum(paid)
+    last = one.contracts.last_day
+    to_come = np.array(
+        [[paid[(one.sessions > day) & (one.sessions <= end)].sum() for end in last] for day in one.sessions]
+    )
+    fields = {name: spot[:, None] - to_come for name in ("open", "high", "low", "close", "settlement")}
+    fields |= {name: np.full((t, n), 1e5) for name in ("volume", "open_interest")}
+    fields = {name: np.where(one.alive[:-1], values, np.nan) for name, values in fields.items()}
+
+    def due(horizon: int) -> np.ndarray:
+        total = np.concatenate([[0.0], np.cumsum(paid)])
+        return np.array([total[min(i + 1 + horizon, t)] - total[i + 1] for i in range(t)])
+
+    fair = chain(one.contracts, one.sessions, fields, WEEKDAYS)
+    pair = basis_pair(fair, contract, spot, "000300.XSHG", to_come, due)
+    told = np.isfinite(pair.spread)
+    assert told.sum() > 300
+    assert np.abs(pair.spread[told]).max() < 1e-12
+    assert np.nanmax(np.abs(pair.change)) < 1e-12
+    known = np.isfinite(pair.excess(5))
+    assert known.sum() > 300
+    assert np.abs(pair.earned(5)[known]).max() > 1e-4
+    assert np.abs(pair.excess(5)[known]).max() < 1e-12
+    blind = basis_pair(fair, contract, spot, "000300.XSHG")
+    assert np.nanmin(blind.spread) < -1e-4
+    assert np.nanmax(np.abs(blind.dividends)) == 0
