@@ -15,6 +15,8 @@ import numpy as np
 from features.chain import DAYS_A_YEAR, Chain
 from features.panel import AssetArray, BoolArray, DataError, Float64Array, IntArray, SessionArray
 
+_SEEN = ("open_interest", "volume", "settlement")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -29,6 +31,8 @@ class Pair:
                   through the pair and a third contract; 0 where there is none, and for a basis
     dividends     index points that go ex until the contract ends, at their present value; 0 where none are told
     is_roll       another pair than on the session before
+    settlement_*, prev_settlement_*, prev_open_interest_*  of the leg's own contract, on the session and on the one
+                  before it, whichever pair that session was of
     """
 
     product: str
@@ -43,6 +47,12 @@ class Pair:
     open_interest_far: Float64Array = field(repr=False)
     volume_near: Float64Array = field(repr=False)
     volume_far: Float64Array = field(repr=False)
+    settlement_near: Float64Array = field(repr=False)
+    settlement_far: Float64Array = field(repr=False)
+    prev_settlement_near: Float64Array = field(repr=False)
+    prev_settlement_far: Float64Array = field(repr=False)
+    prev_open_interest_near: Float64Array = field(repr=False)
+    prev_open_interest_far: Float64Array = field(repr=False)
     ttm_near: Float64Array = field(repr=False)
     ttm_far: Float64Array = field(repr=False)
     sessions_left: IntArray = field(repr=False)
@@ -117,7 +127,7 @@ def calendar_pair(chain: Chain, near: IntArray, far: IntArray) -> Pair:
     return legs.pair(
         chain,
         np.append(chain.contracts.ids, ""),
-        {name: chain[name] for name in ("open_interest", "volume")} | {"ttm": ttm},
+        {name: chain[name] for name in _SEEN} | {"ttm": ttm},
         np.where(both, left[np.arange(t), np.maximum(first, 0)], 0),
         _slope_gap(np.log(close), ttm, first, second, both),
     )
@@ -146,7 +156,7 @@ def basis_pair(
     close = np.column_stack([np.where(chain.traded, chain["close"], np.nan), spot])
     legs = _Legs(close, np.where(far >= 0, n, -1), far, dividends)
     unknown = np.full((t, 1), np.nan)
-    more = {name: np.hstack([chain[name], unknown]) for name in ("open_interest", "volume")}
+    more = {name: np.hstack([chain[name], unknown]) for name in _SEEN}
     # An index does not end: its maturity is now.
     more["ttm"] = np.hstack([chain.ttm(), np.zeros((t, 1))])
     left = np.where(far >= 0, chain.sessions_left()[:-1][np.arange(t), np.maximum(far, 0)], 0)
@@ -203,6 +213,12 @@ class _Legs:
             open_interest_far=self.of(more["open_interest"], far),
             volume_near=self.of(more["volume"], near),
             volume_far=self.of(more["volume"], far),
+            settlement_near=self.of(more["settlement"], near),
+            settlement_far=self.of(more["settlement"], far),
+            prev_settlement_near=self.of(more["settlement"], near, 1),
+            prev_settlement_far=self.of(more["settlement"], far, 1),
+            prev_open_interest_near=self.of(more["open_interest"], near, 1),
+            prev_open_interest_far=self.of(more["open_interest"], far, 1),
             ttm_near=self.of(more["ttm"], near),
             ttm_far=self.of(more["ttm"], far),
             sessions_left=left,

@@ -189,3 +189,20 @@ def test_a_fair_contract_on_an_index_that_pays_has_no_basis_and_no_excess() -> N
     blind = basis_pair(fair, contract, spot, "000300.XSHG")
     assert np.nanmin(blind.spread) < -1e-4
     assert np.nanmax(np.abs(blind.dividends)) == 0
+
+
+@pytest.mark.parametrize(("product", "seed"), WORLDS)
+def test_settlements_and_interest_before_are_of_the_legs_own_contract(product: str, seed: int) -> None:
+    one = random_chain(product, seed=seed)
+    pair, ids = pair_of(one), one.contracts.ids.tolist()
+    told = np.flatnonzero(pair.near != "")
+    assert pair.is_roll[told].any()
+    for t in told[1:]:
+        for leg in ("near", "far"):
+            at = ids.index(getattr(pair, leg)[t])
+            for name, now, field in (
+                ("settlement", t, "settlement"),
+                ("prev_settlement", t - 1, "settlement"),
+                ("prev_open_interest", t - 1, "open_interest"),
+            ):
+                assert np.array_equal(getattr(pair, f"{name}_{leg}")[t], one[field][now, at], equal_nan=True)
