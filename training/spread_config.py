@@ -68,6 +68,9 @@ class Pairs(Section):
         description="product: near and far role of a calendar pair where they are others",
     )
     indices: dict[str, str] = Field(default=dict(INDICES), description="product: index that its contracts settle to")
+    dividends: Bool = Field(
+        default=True, description="take dividends to come off an index where the store tells them: of a year at least"
+    )
     cross: tuple[tuple[str, str], ...] = Field(
         default=CATALOGUE,
         min_length=1,

@@ -10,22 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 
 from features.chain import DAYS_A_YEAR, Chain
 from features.check import simulation
 from features.expiries import MULTIPLIERS
 from features.futures import listing, read_chain
-from features.pairs import Pair, basis_pair, calendar_pair
+from features.pairs import Pair, calendar_pair
 from features.panel import BoolArray, ConfigError, DataError, Float64Array, IntArray, SessionArray
 from features.roles import roles
 from features.rolls import hold
 from features.sessions import Calendar, Day, as_day
 from features.store import Store
 from models.spread.base import Legs
+from training.spread_basis import Underlying, underlying
 from training.spread_config import SpreadConfig
-
-INDEX_BARS = "bars/INDX"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class PairSeries:
     row      (n,) rows of the sessions in both of these:
     pair     what is decided on at each close: of this are levels, models and labels
     held     what stands in the pair on each session, decided the session before: of this are trades
-    legs     log prices of far and near leg
+    legs     log prices of far and near leg; an index counts without the dividends to come
     """
 
     name: str
@@ -116,7 +114,10 @@ def gather(
         except DataError as refusal:
             empty[name] = f"{refusal.must}; found {refusal.found}"
             continue
-        one = series_of(config, chain, _spot(config, store, chain))
+        told, under = config.pairs, None
+        if told.kind == "basis":
+            under = underlying(store, chain, told.indices[product], told.dividends)
+        one = series_of(config, chain, under)
         if one is None or not len(one):
             empty[name] = "no session has both legs; a role by open interest needs one"
             continue
@@ -126,19 +127,19 @@ def gather(
             f"{one.changes} pairs of contracts"
         )
     origin = simulation(store)
-    return SpreadData(series, empty, store.calendar(), last, (f"the market is {origin}",) if origin else ())
+    notes = (*((f"the market is {origin}",) if origin else ()), *_without_dividends(series))
+    return SpreadData(series, empty, store.calendar(), last, notes)
 
 
-def series_of(config: SpreadConfig, chain: Chain, spot: Float64Array | None) -> PairSeries | None:
+def series_of(config: SpreadConfig, chain: Chain, under: Underlying | None) -> PairSeries | None:
     """The pair of the config's roles in a chain; None for a basis without an index."""
     told, roll = config.pairs, config.roll
     named = roles(chain, hold(chain, roll.rule, roll.threshold, roll.before_expiry))
     near, far = told.roles(chain.product)
     if told.kind == "basis":
-        if spot is None:
+        if under is None:
             return None
-        index = told.indices[chain.product]
-        pair, held = (basis_pair(chain, one, spot, index) for one in (named[far], _before(named[far])))
+        pair, held = (under.pair(chain, one) for one in (named[far], _before(named[far])))
     else:
         both = named[near], named[far]
         pair, held = calendar_pair(chain, *both), calendar_pair(chain, *(_before(one) for one in both))
@@ -153,12 +154,21 @@ def series_of(config: SpreadConfig, chain: Chain, spot: Float64Array | None) -> 
     known = bool((np.isfinite(gap) & (gap > 0)).all())
     legs = Legs(
         np.log(pair.close_far[row]),
-        np.log(pair.close_near[row]),
+        np.log(pair.close_near[row] - pair.dividends[row]),
         pair.sessions[row],
         _fresh(pair, row),
         gap if known else None,
     )
     return PairSeries(name_of(config, chain.product), chain.product, pair, held, row, legs)
+
+
+def _without_dividends(series: Mapping[str, PairSeries]) -> list[str]:
+    """Which bases have no level at first, since no year of dividends was known then."""
+    told = []
+    for name, one in series.items():
+        blind = int(np.isnan(one.pair.dividends[one.row]).sum())
+        told += [f"{name}: {blind:,} sessions without a level, of which no dividends are known"] if blind else []
+    return told
 
 
 def lives(series: PairSeries) -> IntArray:
@@ -210,13 +220,3 @@ def _products(config: SpreadConfig, known: tuple[str, ...]) -> tuple[str, ...]:
         if product not in config.pairs.indices:
             raise ConfigError(f"product {product}", "a basis needs an index in pairs.indices", "none")
     return told or tuple(product for product in known if product in config.pairs.indices)
-
-
-def _spot(config: SpreadConfig, store: Store, chain: Chain) -> Float64Array | None:
-    """Closes of the chain's index (T,), NaN where it has none; None where the store has no index."""
-    if config.pairs.kind != "basis" or not store.exists(INDEX_BARS):
-        return None
-    own = store.scan(INDEX_BARS).filter(pl.col("order_book_id") == config.pairs.indices[chain.product])
-    axis = pl.DataFrame({"date": pl.Series(chain.sessions).cast(pl.Date)})
-    joined = axis.join(own.select("date", "close").collect(), "date", "left", maintain_order="left")
-    return joined["close"].cast(pl.Float64).fill_null(np.nan).to_numpy()
