@@ -113,6 +113,14 @@ _TREASURY = tuple(
         ("ctd_fair_spread", "CTD理论跨期价差", "points", "settle"),
     )
 )
+# What models have said of a product at the close (features.forecasts): p.a., of so many sessions ahead.
+_FORECAST = (
+    *(
+        Field(f"vol_forecast_{ahead}", f"未来{ahead}日波动率预测", "p.a.", "settle", (), ("Product",))
+        for ahead in (1, 5, 10, 20, 60)
+    ),
+    Field("vol_forecast_switch", "波动率预测换模型首日", "flag", "settle", (), ("Product",)),
+)
 
 FIELDS = {
     f.name: f
@@ -137,6 +145,7 @@ FIELDS = {
         Field("is_st", "ST", "flag", "open", (), ("CS",)),
         *_PRODUCT,
         *_TREASURY,
+        *_FORECAST,
     )
 }
 

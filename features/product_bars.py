@@ -1,5 +1,7 @@
 """The table bars/Product: a row a session and product of futures, made of its contracts, its index, rates, dividends.
 
+What models have said of a product (`daybar predict`) are fields of it too: features.forecasts.
+
 It is derived, so nobody ingests it: `refresh` brings it up to the tables that it is made of, and the newest commit says
 which versions these were. What it lacks (no index, no open interest, no dividends) it has no column of, so that factors
 that need it are absent with a reason.
@@ -19,6 +21,7 @@ from features.contracts import kind_of
 from features.definition import code_of, digest
 from features.dividends import Dividends
 from features.fields import ROLE_NAMES, fields_of
+from features.forecasts import VOLATILITIES, volatilities
 from features.futures import BARS, INSTRUMENTS, Listing, listing, read_chain, read_continuous
 from features.panel import Float64Array, SessionArray
 from features.product_panels import of_series, product_panels
@@ -30,7 +33,8 @@ from features.treasury_panels import bond_market, curves, treasury_panels
 
 TABLE, INDICES, RATES, DIVIDENDS = "bars/Product", "bars/INDX", "reference/rates", "reference/dividends_index"
 BONDS, PRICES = "reference/bonds", "reference/bond_prices"
-_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, "reference/calendar")
+_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, VOLATILITIES, "reference/calendar")
+_OF_FORECASTS = ("asof", "asset", "target", "horizon", "run_id")
 _OF_BONDS = ("bond_code", "abbr", "cp_rate_1st", "inst_freq", "carry_date", "maturity_date")
 # The index under a product's contracts, where the instruments do not say.
 SPOTS = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
@@ -51,6 +55,7 @@ class _Sources:
     dividends: pl.DataFrame | None = field(repr=False)
     bonds: pl.DataFrame | None = field(repr=False)
     bond_prices: pl.DataFrame | None = field(repr=False)
+    volatilities: pl.DataFrame | None = field(repr=False)
 
 
 def refresh(store: Store, say: Callable[[str], None] = lambda line: None) -> Written:
@@ -124,6 +129,7 @@ def _sources(store: Store, versions: Mapping[str, int]) -> _Sources:
         read(DIVIDENDS, *KEYS, "points", optional="announcement_date"),
         read(BONDS, *_OF_BONDS),
         read(PRICES, "bond_code", "date", "clean_price"),
+        read(VOLATILITIES, *_OF_FORECASTS, "sigma"),
     )
 
 
@@ -153,6 +159,8 @@ def _rows(store: Store, product: str, sources: _Sources, versions: Mapping[str, 
             market = bond_market(sources.bonds, sources.bond_prices, sessions)
             panels |= treasury_panels(one, sources.known.calendar, curves(sources.rates, sessions), market)
     panels |= _around(product, sessions, panels, sources)
+    if sources.volatilities is not None:
+        panels |= volatilities(sources.volatilities, product, sessions)
     columns = {name: pl.Series(panel[there]).fill_nan(None) for name, panel in panels.items()}
     return pl.DataFrame({"date": pl.Series(sessions[there]).cast(pl.Date), **columns}).with_columns(
         order_book_id=pl.lit(product)

@@ -9,6 +9,7 @@ import numpy as np
 from features.catalogue import catalogue
 from features.continuous import continuous
 from features.fields import ROLE_NAMES
+from features.forecasts import HORIZONS
 from features.panel import Float64Array, Panels, SessionArray
 from features.plan import compute, plan
 from features.product_panels import product_panels
@@ -43,6 +44,7 @@ def _panels(product: str, sessions: int, seed: int) -> tuple[SessionArray, dict[
     out = product_panels(one, holding, continuous(one, holding))
     rng = np.random.default_rng(seed)
     out["risk_free"] = 0.02 + np.cumsum(1e-4 * rng.standard_normal(sessions))
+    out |= _said(sessions, rng)
     if one.contracts.kind == "index":
         out["spot"] = out["close_q1"] * np.exp(0.02 + 0.003 * rng.standard_normal(sessions))
         out["late_close"] = np.zeros(sessions)
@@ -50,6 +52,15 @@ def _panels(product: str, sessions: int, seed: int) -> tuple[SessionArray, dict[
             out[f"dividends_{role}"] = 40 * out[f"ttm_{role}"]
         out["dividends_estimated"] = (rng.random(sessions) < 0.5) * 1.0
     return one.sessions, out | treasury_fields(product, out, seed)
+
+
+def _said(sessions: int, rng: np.random.Generator) -> dict[str, Float64Array]:
+    """What models have said, silent now and then; another one takes over now and then."""
+    level = 0.2 * np.exp(np.cumsum(0.03 * rng.standard_normal(sessions)))
+    silent = rng.random(sessions) < 0.02
+    out = {f"vol_forecast_{h}": level ** (1 / (1 + h / 50)) for h in HORIZONS}
+    out["vol_forecast_switch"] = (rng.random(sessions) < 0.02) * 1.0
+    return {name: np.where(silent, np.nan, panel) for name, panel in out.items()}
 
 
 def value_of(name: str, panels: Panels) -> Float64Array:
