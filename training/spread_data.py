@@ -5,7 +5,6 @@ Training and serving both gather through `gather`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +15,7 @@ from features.check import simulation
 from features.expiries import MULTIPLIERS
 from features.futures import listing, read_chain
 from features.pairs import Pair, calendar_pair
-from features.panel import BoolArray, ConfigError, DataError, Float64Array, IntArray, SessionArray
+from features.panel import AssetArray, BoolArray, ConfigError, DataError, Float64Array, IntArray, SessionArray
 from features.roles import roles
 from features.rolls import hold
 from features.sessions import Calendar, Day, as_day
@@ -24,6 +23,7 @@ from features.store import Store
 from models.spread.base import Legs
 from training.spread_basis import Underlying, underlying
 from training.spread_config import SpreadConfig
+from training.spread_cross import CrossSeries, cross_pairs, digest_of
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,26 @@ class PairSeries:
         return self.legs.session
 
     @property
+    def far(self) -> AssetArray:
+        """What is bought at each close, (n,)."""
+        return self.pair.far[self.row]
+
+    @property
+    def near(self) -> AssetArray:
+        """What is sold at each close, (n,)."""
+        return self.pair.near[self.row]
+
+    @property
     def changes(self) -> int:
         """Pairs of contracts that stand in it, one after the other."""
         return 0 if self.legs.fresh is None else int(np.count_nonzero(self.legs.fresh))
 
-    def excess(self, horizon: int) -> Float64Array:
-        """The label (n,): what the far leg returns beyond the near one, less what an unchanged curve would make it."""
+    def excess(self, horizon: int, hedge: Float64Array | None = None) -> Float64Array:
+        """The label (n,): what the far leg returns beyond the near one, less what an unchanged curve would make it.
+
+        hedge  counts for nothing: contracts of one product are held one for one
+        """
+        del hedge
         return np.asarray(self.pair.excess(horizon)[self.row])
 
     def carry(self, horizons: tuple[int, ...]) -> Float64Array:
@@ -67,12 +81,17 @@ class PairSeries:
         days = (then - self.sessions[:, None]).astype(np.float64)
         return np.asarray(-self.pair.slope_gap[self.row][:, None] * days / DAYS_A_YEAR)
 
+    def reason(self, row: int) -> str:
+        """Why nothing is served of a row though it has a forecast: nothing speaks against contracts of one product."""
+        del row
+        return ""
+
     def digest(self, count: int) -> str:
         """Sixteen hex digits of the first rows, by which a history is known again."""
-        part, told = self.legs.part(0, count), hashlib.sha256()
-        for values in (part.session.astype("datetime64[D]").astype(np.int64), part.y, part.x, part.fresh):
-            told.update(np.ascontiguousarray(values).tobytes())
-        return told.hexdigest()[:16]
+        return digest_of(self.legs, count)
+
+
+Series = PairSeries | CrossSeries
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ class SpreadData:
     notes  what a reader of any number must know of the data first
     """
 
-    series: Mapping[str, PairSeries]
+    series: Mapping[str, Series]
     empty: Mapping[str, str]
     calendar: Calendar = field(repr=False)
     last: np.datetime64
@@ -105,9 +124,14 @@ def gather(
     """
     there = listing(store)
     last = as_day(end or config.data.end or store.span("bars/Future")[1])
+    products, origin = _products(config, there.products), simulation(store)
+    simulated = (f"the market is {origin}",) if origin else ()
+    if config.pairs.kind == "cross":
+        found = cross_pairs(config, store, there, last, say)
+        return SpreadData(found.series, found.empty, store.calendar(), last, (*simulated, *found.notes))
     series: dict[str, PairSeries] = {}
     empty: dict[str, str] = {}
-    for product in _products(config, there.products):
+    for product in products:
         name = name_of(config, product)
         try:
             chain = read_chain(store, product, last.astype(object), known=there)
@@ -126,9 +150,7 @@ def gather(
             f"{name}: {len(one):,} sessions from {one.sessions[0]} to {one.sessions[-1]}, "
             f"{one.changes} pairs of contracts"
         )
-    origin = simulation(store)
-    notes = (*((f"the market is {origin}",) if origin else ()), *_without_dividends(series))
-    return SpreadData(series, empty, store.calendar(), last, notes)
+    return SpreadData(series, empty, store.calendar(), last, (*simulated, *_without_dividends(series)))
 
 
 def series_of(config: SpreadConfig, chain: Chain, under: Underlying | None) -> PairSeries | None:
@@ -214,7 +236,7 @@ def _products(config: SpreadConfig, known: tuple[str, ...]) -> tuple[str, ...]:
         if product not in known:
             found = ", ".join(known)
             raise ConfigError(f"product {product}", "the store must hold its contracts", "none", help=f"It has {found}")
-    if config.pairs.kind == "calendar":
+    if config.pairs.kind != "basis":
         return told or known
     for product in told:
         if product not in config.pairs.indices:
