@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 
-def run(days, legs, life, hedge, tradable, z, half_life, forecast, rule):
+def run(days, legs, life, hedge, tradable, z, half_life, forecast, rule, allowed, steps, rolled):
     """Result of each session in CNY, and the trades as tuples; nothing is known of any later session.
 
-    legs  two of (close, multiplier, tick, fee_rate, fee_lot)
+    legs   two of (close, multiplier, tick, fee_rate, fee_lot)
+    steps  two of what a leg's contract moved, or None; rolled: two of whether a close changes it, or None
     """
     n = days
     last_of = [all(life[k] == life[t] for k in range(t, n)) for t in range(n)]  # the data end inside this life
@@ -44,8 +45,11 @@ def run(days, legs, life, hedge, tradable, z, half_life, forecast, rule):
         # 1. what the close makes of what is held
         if lots is not None and lots["filled"] < t:
             for k, (close, multiplier, *_) in enumerate(legs):
+                if steps[k] is not None and math.isfinite(steps[k][t]):
+                    result[t] += lots["count"][k] * multiplier * steps[k][t]
                 if math.isfinite(close[t]):
-                    result[t] += lots["count"][k] * multiplier * (close[t] - mark[k])
+                    if steps[k] is None:
+                        result[t] += lots["count"][k] * multiplier * (close[t] - mark[k])
                     mark[k] = close[t]
         # 2. orders that were sent, filled at this close; the decisions of this close come after, or before them
         for step in ("fill", "decide") if rule.delay else ("decide", "fill"):
@@ -77,7 +81,7 @@ def run(days, legs, life, hedge, tradable, z, half_life, forecast, rule):
                     leaving = (t + rule.delay, "turned")
                 elif t + rule.delay >= lots["filled"] + lots["stop"]:
                     leaving = (t + rule.delay, "time")
-            elif lots is None and order is None and side:
+            elif lots is None and order is None and side and allowed[t]:
                 if banned is not None and banned == (side, life[t]):
                     continue
                 due = t + rule.delay
@@ -92,6 +96,12 @@ def run(days, legs, life, hedge, tradable, z, half_life, forecast, rule):
                     stop = max(1, math.ceil(rule.half_lives * half_life[t]))
                     count = (side * one, -side * two)
                     order = {"due": due, "count": count, "side": side, "decided": t, "by_z": a, "stop": stop}
+        # 3. who is still in at the end of the session has whatever contract is then the one to have
+        if lots is not None and lots["filled"] < t:
+            for k in range(len(legs)):
+                if rolled[k] is not None and rolled[k][t]:
+                    only = [(count if j == k else 0) for j, count in enumerate(lots["count"])]
+                    result[t] -= 2 * fill(t, only, mark)
         side, _, _, known = sides(t)
         if known and banned is not None and side != banned[0]:
             banned = None

@@ -20,6 +20,10 @@ class Leg:
     """One leg of a pair: the contract that stands in the pair on each session, and what its trading costs.
 
     close       (T,) points; NaN where it has none
+    step        (T,) points that what is held moved since its close before, NaN where it has none; None: what the
+                closes differ by, as where one contract is held to the end of the life
+    rolled      (T,) sessions at whose close what is held is sold for as many lots of another contract, two more fills;
+                None for never
     multiplier  CNY a point and lot
     tick        points
     fee_rate    share of the value traded, each side
@@ -33,6 +37,8 @@ class Leg:
     fee_rate: float = 0.0
     fee_lot: float = 0.0
     volume: Float64Array | None = field(default=None, repr=False)
+    step: Float64Array | None = field(default=None, repr=False)
+    rolled: BoolArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class TradedPair:
         n = len(self.sessions)
         named = {"life": self.life, "hedge": self.hedge, "tradable": self.tradable}
         for name, leg in (("first", self.first), ("second", self.second)):
-            named |= {f"{name}.close": leg.close, f"{name}.volume": leg.volume}
+            named |= {f"{name}.{part}": getattr(leg, part) for part in ("close", "volume", "step", "rolled")}
             if not leg.multiplier > 0 or min(leg.tick, leg.fee_rate, leg.fee_lot) < 0:
                 found = f"{leg.multiplier}, {leg.tick}, {leg.fee_rate}, {leg.fee_lot}"
                 raise DataError(f"{name} leg", "multiplier must be positive, tick and fees not negative", found)
@@ -88,11 +94,14 @@ class Signal:
     z          (T,) deviation of the spread from its mean, in standard deviations
     half_life  (T,) sessions, as estimated by then
     forecast   (T,) expected return of the spread over the horizon, per value of the first leg
+    allowed    (T,) sessions on which the pair may be entered; None for all. What is held is left by its signal all the
+               same
     """
 
     z: Float64Array = field(repr=False)
     half_life: Float64Array = field(repr=False)
     forecast: Float64Array | None = field(default=None, repr=False)
+    allowed: BoolArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

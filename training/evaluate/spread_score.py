@@ -18,7 +18,8 @@ from features.panel import DataError, Float64Array
 from training.evaluate.ic import ANN_DAYS
 from training.evaluate.overfitting import deflated_sharpe, sharpe_moments
 from training.evaluate.significance import automatic_lag, newey_west, p_value
-from training.evaluate.spread_trading import Trade, Trading
+from training.evaluate.spread_rule import TradedPair
+from training.evaluate.spread_trading import Trade, Trading, leg_rolls
 
 TAIL: Final = 0.05  # of the trades, or of the sessions, that the tail loss is the mean of
 CERTAIN: Final = 0.95  # deflated Sharpe ratio from which a rule is more than luck
@@ -162,16 +163,7 @@ def capacity(trading: Trading, share: float = 0.01) -> float:
     pair = trading.pair
     if pair.first.volume is None or pair.second.volume is None:
         return math.nan
-    carried = [
-        min(
-            share * leg.volume[row] / abs(lots)
-            for leg, lots in zip((pair.first, pair.second), one.lots, strict=True)
-            if leg.volume is not None
-        )
-        * _value(trading, one)
-        for one in trading.trades
-        for row in _fills(one)
-    ]
+    carried = [share * fill * _value(trading, one) for one in trading.trades for fill in _volume_a_lot(pair, one)]
     known = np.array(carried)[np.isfinite(carried)]
     return float(np.quantile(known, 0.1)) if len(known) else math.nan
 
@@ -182,8 +174,15 @@ def _value(trading: Trading, one: Trade) -> float:
     return abs(one.lots[0]) * leg.multiplier * float(leg.close[one.decided])
 
 
-def _fills(one: Trade) -> tuple[int, ...]:
-    return (one.entered,) if one.reason == "open" else (one.entered, one.left)
+def _volume_a_lot(pair: TradedPair, one: Trade) -> list[float]:
+    """Volume over lots at each close that a trade is filled at; of the leg that has less of it where both are."""
+    ends, is_open = {one.entered} if one.reason == "open" else {one.entered, one.left}, one.reason == "open"
+    at: dict[int, float] = {}
+    for leg, lots in zip((pair.first, pair.second), one.lots, strict=True):
+        if leg.volume is not None:
+            for row in sorted(ends | set(leg_rolls(leg, one.entered, one.left, is_open=is_open))):
+                at[row] = np.minimum(at.get(row, math.inf), float(leg.volume[row]) / abs(lots))
+    return list(at.values())
 
 
 def _exposed(trading: Trading) -> Float64Array:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from features.panel import BoolArray, DataError, Float64Array, IntArray
-from training.evaluate.spread_rule import By, Signal, TradedPair, TradingRule, round_trip_cost
+from training.evaluate.spread_rule import By, Leg, Signal, TradedPair, TradingRule, round_trip_cost
 
 Reason = Literal["converged", "turned", "time", "roll", "stranded", "open"]
 REASONS: tuple[Reason, ...] = ("converged", "turned", "time", "roll", "stranded", "open")
@@ -92,7 +92,7 @@ def trade(pair: TradedPair, signal: Signal, rule: TradingRule) -> Trading:
     gross, costs, position = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
     trades: list[Trade] = []
     stopped: Trade | None = None
-    candidates = np.flatnonzero(wishes.side)
+    candidates = np.flatnonzero(wishes.side if signal.allowed is None else wishes.side * signal.allowed)
     while (i := int(np.searchsorted(candidates, row))) < len(candidates):
         at = int(candidates[i])
         if stopped is not None and not _rearmed(wishes, pair.life, stopped, at):
@@ -133,8 +133,9 @@ def _wishes(pair: TradedPair, signal: Signal, rule: TradingRule) -> _Wishes:
     forecast = np.full(n, np.nan) if signal.forecast is None else signal.forecast
     if signal.forecast is None and rule.by != "z":
         raise DataError("trading", f"a rule by {rule.by} needs a forecast", "none")
-    for name, values in (("z", signal.z), ("half_life", signal.half_life), ("forecast", forecast)):
-        if values.shape != (n,):
+    given = {"z": signal.z, "half_life": signal.half_life, "forecast": forecast, "allowed": signal.allowed}
+    for name, values in given.items():
+        if values is not None and values.shape != (n,):
             raise DataError("trading", f"{name} must have a value per session, ({n},)", f"{values.shape}")
     reverts = np.isfinite(signal.half_life) & (signal.half_life > 0) & (pair.life >= 0)
     cost = round_trip_cost(pair, rule)
@@ -191,11 +192,14 @@ def _held(
     gross, costs = np.zeros(left - entered + 1), np.zeros(left - entered + 1)
     for leg, count in zip((pair.first, pair.second), lots, strict=True):
         marks = _carried(leg.close[entered : left + 1])
-        gross[1:] += count * leg.multiplier * np.diff(marks)
+        gross[1:] += count * leg.multiplier * _steps(leg, marks, entered, left)
         each = abs(count) * (rule.ticks * leg.tick * leg.multiplier + leg.fee_lot)
-        fills = (0,) if reason == "open" else (0, -1)
-        for fill in fills:
-            costs[fill] += each + abs(count) * leg.fee_rate * leg.multiplier * marks[fill]
+        fills = np.zeros(len(marks), np.int64)
+        fills[0] = 1
+        fills[-1] += reason != "open"
+        for row in leg_rolls(leg, entered, left, is_open=reason == "open"):
+            fills[row - entered] += 2
+        costs += fills * (each + abs(count) * leg.fee_rate * leg.multiplier * marks)
     held = np.cumsum(gross) - np.cumsum(costs)
     by: By = "either" if wishes.by_z[at] and wishes.by_forecast[at] else "z" if wishes.by_z[at] else "forecast"
     side, total, paid = int(wishes.side[at]), float(gross.sum()), float(costs.sum())
@@ -220,6 +224,24 @@ def _exit(pair: TradedPair, signal: Signal, rule: TradingRule, wishes: _Wishes, 
     if end == len(pair.sessions) - 1:
         return end, "open"
     return end, "roll" if pair.ready[end] else "stranded"
+
+
+def leg_rolls(leg: Leg, entered: int, left: int, *, is_open: bool) -> list[int]:
+    """Rows of the closes at which a position in a leg changes its contract.
+
+    What is entered at such a close is of the new contract from the start, what is left there never gets it.
+    """
+    if leg.rolled is None:
+        return []
+    return [int(row) for row in entered + 1 + np.flatnonzero(leg.rolled[entered + 1 : left + is_open])]
+
+
+def _steps(leg: Leg, marks: Float64Array, entered: int, left: int) -> Float64Array:
+    """Points that a position in a leg gains from each close to the next, (left - entered,)."""
+    if leg.step is None:
+        return np.diff(marks)
+    step = leg.step[entered + 1 : left + 1]
+    return np.where(np.isfinite(step), step, 0.0)
 
 
 def _first(holds: BoolArray, begin: int) -> list[int]:

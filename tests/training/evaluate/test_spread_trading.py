@@ -206,3 +206,46 @@ def test_arrays_that_do_not_match_are_refused():
         pair([-37.6, *FAR[1:]], NEAR)
     with pytest.raises(DataError, match="life must have a value per session"):
         pair(FAR, NEAR, life=[0, 0])
+
+
+def rolling(**told):
+    """A copper-like first leg that drops by 30 points as it changes its contract at the close of row 3."""
+    far, near = [4000, 4010, 4020, 4050, 4015, 4005, 4005, 4005], [3900.0] * 8
+    whole = pair(far, near, volume=1000.0, fee_rate=1e-4)
+    step = np.array([0, 10, 10, 30, -5, -10, 0, 0], np.float64)  # the new contract stood at 4020 at the close of row 3
+    rolled = np.arange(8) == told.get("at", 3)
+    volume = np.where(np.arange(8) == 3, 50.0, 1000.0)
+    return replace(whole, first=replace(whole.first, step=step, rolled=rolled, volume=volume))
+
+
+def test_a_position_earns_what_the_contract_held_moves_and_pays_for_changing_it():
+    done = trade(rolling(), signal(Z), RULE)
+    (one,) = done.trades
+    assert (one.entered, one.left, one.lots) == (2, 5, (-2, 2))
+    assert one.gross == -2 * 10 * (30 - 5 - 10)  # 15 up, though the closes fell by 15: the roll is 30
+    tick, fee = 2 * 10, [2 * 10 * close * 1e-4 for close in (4020, 4050, 4005)]
+    near = 2 * (tick + 2 * 10 * 3900 * 1e-4)
+    assert one.costs == pytest.approx(4 * tick + fee[0] + 2 * fee[1] + fee[2] + near)
+    assert done.costs[3] == pytest.approx(2 * (tick + fee[1]))
+
+
+def test_a_contract_that_changes_as_a_trade_begins_or_ends_is_not_paid_for():
+    for at in (2, 5):
+        done = trade(rolling(at=at), signal(Z), RULE)
+        np.testing.assert_array_equal(done.costs > 0, np.isin(np.arange(8), (2, 5)))
+    assert trade(rolling(at=4), signal(Z), RULE).trades[0].costs > done.trades[0].costs
+
+
+def test_a_roll_takes_of_the_volume_like_any_fill():
+    carries = [0.01 * volume / 2 * 2 * 10 * 4010 for volume in (50, 1000, 1000)]
+    assert capacity(trade(rolling(), signal(Z), RULE)) == pytest.approx(np.quantile(carries, 0.1))
+
+
+def test_a_pair_is_entered_where_it_is_allowed_and_left_wherever():
+    z = np.array([0, 2.5, 2.5, 2.5, 2.5, 0.3, 0, 0])
+    allowed = np.array([1, 0, 0, 1, 0, 0, 0, 0], np.bool_)
+    done = trade(pair(FAR, NEAR), replace(signal(z), allowed=allowed), RULE)
+    assert [(one.decided, one.left, one.reason) for one in done.trades] == [(3, 6, "converged")]
+    none = trade(pair(FAR, NEAR), replace(signal(z), allowed=np.zeros(8, np.bool_)), RULE)
+    assert none.trades == ()
+    assert none.start == 0  # the signal speaks all along: sessions without a position are judged too
