@@ -1,0 +1,226 @@
+"""Walk-forward forecasts of all pairs by one regression: fitted each month or quarter on what had come true by then.
+
+A fit is made at the close of the first session of a month or quarter, on rows of the sessions before of which the
+outcome was known a session earlier, and it speaks until the next. Labels are learnt in deviations of their own pair
+(daily deviation, known at the row, times the root of the horizon), so that a pair that moves little counts as much as
+one that moves far; what is foretold is scaled back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, Self
+
+import numpy as np
+
+from features.panel import Float64Array, IntArray, SessionArray
+from models.base import FitError
+from models.spread.regression import FittedSpreadRegression, SpreadRegression
+from training.spread_data import PairSeries
+from training.spread_panel import PooledPanel
+from training.spread_walk import FAILED, KEPT, OK, Refit, Track
+
+_FILE: Final = "fits.json"
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """Sessions of a fit (at most, at least), how often it is made, the seed of what is drawn."""
+
+    train: int
+    least: int
+    every: Literal["month", "quarter"]
+    seed: int
+
+
+@dataclass(frozen=True)
+class PoolFit:
+    """A regression of one horizon, as it was fitted on one session.
+
+    origin  its session
+    error   root mean squared error of the rows that it was fitted on, in deviations of the label
+    rows, sessions  that it has seen
+    status  ok; kept: ... the fit before stands; failed: ... there is none
+    """
+
+    origin: np.datetime64
+    horizon: int
+    status: str
+    rows: int = 0
+    sessions: int = 0
+    error: float = float("nan")
+    fitted: FittedSpreadRegression | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class PoolWalk:
+    """What a regression said of all rows of a panel, (M, H); NaN before the first fit.
+
+    yhat   spread excess return over each horizon
+    error  its root mean squared error on the rows of the fit, in the deviation of the row's own pair
+    fits   oldest first, by horizon
+    """
+
+    fits: tuple[PoolFit, ...] = field(repr=False)
+    yhat: Float64Array = field(repr=False)
+    error: Float64Array = field(repr=False)
+
+    def track(self, panel: PooledPanel, series: PairSeries) -> Track:
+        """What it said of one pair: a return, and no level that the spread comes back to."""
+        n, many = len(series), len(panel.horizons)
+        change, error, unknown = np.full((n, many), np.nan), np.full((n, many), np.nan), np.full(n, np.nan)
+        at = panel.of(series.name)
+        row = panel.row[at]
+        change[row] = self.yhat[at] + series.carry(panel.horizons)[row]
+        error[row] = self.error[at]
+        hedge = np.where(np.isfinite(change).any(axis=1), 1.0, np.nan)
+        return Track(change, error, unknown, unknown, unknown, unknown, hedge, self._refits(series))
+
+    def importance(self) -> dict[int, dict[str, float]]:
+        """Horizon -> mean over the fits of each column's share in what they do."""
+        out = {}
+        for horizon in dict.fromkeys(fit.horizon for fit in self.fits):
+            found = [fit.fitted.importance() for fit in self.fits if fit.horizon == horizon and fit.fitted is not None]
+            if found:
+                out[horizon] = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        return out
+
+    def _refits(self, series: PairSeries) -> tuple[Refit, ...]:
+        """One a session of fitting, at the first row of the pair that it speaks of; all horizons in one status."""
+        told: dict[int, Refit] = {}
+        for origin in dict.fromkeys(fit.origin for fit in self.fits):
+            row = int(series.sessions.searchsorted(origin))
+            if row < len(series):
+                odd = [f"{f.horizon}: {f.status}" for f in self.fits if f.origin == origin and f.status != OK]
+                told[row] = Refit(row, "; ".join(odd) or OK, None)
+        return tuple(told.values())
+
+
+def walk_pool(
+    spec: SpreadRegression,
+    panel: PooledPanel,
+    plan: PoolPlan,
+    known: Sequence[PoolFit] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PoolWalk:
+    """Walk a panel from its first session to its last.
+
+    known  fits of an earlier walk over the same rows, which are not made again
+    """
+    many = len(panel.horizons)
+    yhat, error = np.full((len(panel), many), np.nan), np.full((len(panel), many), np.nan)
+    made = {(fit.origin, fit.horizon): fit for fit in known}
+    fits: list[PoolFit] = []
+    before: dict[int, PoolFit] = {}
+    grid = origins(panel, plan)
+    for done, (origin, stop) in enumerate(zip(grid, [*grid[1:], len(panel.sessions)], strict=True)):
+        progress(done, len(grid))
+        rows = np.flatnonzero((panel.session >= origin) & (panel.session < stop))
+        for k, horizon in enumerate(panel.horizons):
+            fit = made.get((panel.sessions[origin], horizon)) or _fit(spec, panel, plan, origin, k, before.get(horizon))
+            before[horizon] = fit
+            fits.append(fit)
+            if fit.fitted is not None and len(rows):
+                scale = panel.deviation[rows] * np.sqrt(horizon)
+                yhat[rows, k] = fit.fitted.predict(panel.X[rows]) * scale
+                error[rows, k] = fit.error * scale
+    return PoolWalk(tuple(fits), yhat, error)
+
+
+def origins(panel: PooledPanel, plan: PoolPlan) -> list[int]:
+    """Positions of the sessions of fitting: first ones of a month or quarter, once the longest horizon has enough.
+
+    That a month has begun is known at the close of its first session, from the month of the session before.
+    """
+    first = np.flatnonzero(np.diff(period(panel.sessions, plan.every))) + 1
+    longest = len(panel.horizons) - 1
+    return [int(at) for at in first if _sessions(panel, _seen(panel, plan, int(at), longest)) >= plan.least]
+
+
+def period(sessions: SessionArray, every: Literal["month", "quarter"]) -> IntArray:
+    """Which month or quarter each session is of, as a rising number."""
+    month = sessions.astype("datetime64[M]").astype(np.int64)
+    return np.asarray(month if every == "month" else month // 3)
+
+
+def _seen(panel: PooledPanel, plan: PoolPlan, origin: int, k: int) -> IntArray:
+    """Rows that a fit at a session learns from: of which the outcome was known the session before."""
+    last = origin - panel.horizons[k] - 1
+    begin, stop = np.searchsorted(panel.session, [origin + 1 - plan.train, last + 1])
+    rows = np.arange(begin, max(begin, stop))
+    return np.asarray(rows[np.isfinite(panel.label[rows, k])])
+
+
+def _sessions(panel: PooledPanel, rows: IntArray) -> int:
+    return len(np.unique(panel.session[rows]))
+
+
+def _fit(
+    spec: SpreadRegression, panel: PooledPanel, plan: PoolPlan, origin: int, k: int, before: PoolFit | None
+) -> PoolFit:
+    """The regression of one horizon on the rows of a session; where it cannot be made the one before stands."""
+    horizon, day = panel.horizons[k], panel.sessions[origin]
+    rows = _seen(panel, plan, origin, k)
+    X, session = panel.X[rows], panel.session[rows]
+    y = panel.label[rows, k] / (panel.deviation[rows] * np.sqrt(horizon))
+    try:
+        fitted = spec.fit(X, y, session, panel.columns, horizon + 1, plan.seed)
+    except FitError as refusal:
+        why = f"{refusal.must}; found {refusal.found}"
+        if before is None or before.fitted is None:
+            return PoolFit(day, horizon, f"{FAILED}: {why}")
+        kept = before.rows, before.sessions, before.error, before.fitted
+        return PoolFit(day, horizon, f"{KEPT}: {why}", *kept)
+    error = float(np.sqrt(np.mean((y - fitted.predict(X)) ** 2)))
+    return PoolFit(day, horizon, OK, len(rows), _sessions(panel, rows), error, fitted)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The regressions of a run, as they are kept: columns and factors that they see, fits by model.
+
+    factors  factor -> hash of the definition that the fits have learnt from
+    """
+
+    columns: tuple[str, ...]
+    factors: Mapping[str, str]
+    fits: Mapping[str, tuple[PoolFit, ...]] = field(repr=False)
+
+    def save(self, folder: Path) -> None:
+        """Write fits.json, and each regression into <model>/<origin>/<horizon>."""
+        folder.mkdir(parents=True, exist_ok=True)
+        told: dict[str, list[dict[str, object]]] = {}
+        for model, fits in self.fits.items():
+            told[model] = []
+            for fit in fits:
+                if fit.fitted is not None and fit.status == OK:
+                    fit.fitted.save(folder / model / str(fit.origin) / str(fit.horizon))
+                plain = {"rows": fit.rows, "sessions": fit.sessions, "error": fit.error if fit.fitted else None}
+                told[model].append({"origin": str(fit.origin), "horizon": fit.horizon, "status": fit.status, **plain})
+        whole = {"columns": self.columns, "factors": dict(self.factors), "fits": told}
+        (folder / _FILE).write_text(json.dumps(whole, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote."""
+        whole = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        fits = {model: _loaded(folder / model, told) for model, told in whole["fits"].items()}
+        return cls(tuple(whole["columns"]), whole["factors"], fits)
+
+
+def _loaded(folder: Path, told: Sequence[Mapping[str, object]]) -> tuple[PoolFit, ...]:
+    """The fits of a model; one that was kept is the one before of its horizon."""
+    out: list[PoolFit] = []
+    latest: dict[int, FittedSpreadRegression] = {}
+    for one in told:
+        values = dict(one)
+        horizon, status = int(str(values["horizon"])), str(values["status"])
+        if status == OK:
+            latest[horizon] = FittedSpreadRegression.load(folder / str(values["origin"]) / str(horizon))
+        values |= {"origin": np.datetime64(str(values["origin"]), "D"), "fitted": latest.get(horizon)}
+        values["error"] = float("nan") if values["error"] is None else values["error"]
+        out.append(PoolFit(**values))  # type: ignore[arg-type]
+    return tuple(out)
