@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from features.panel import BoolArray, Float64Array, IntArray, SessionArray
 from training.evaluate.spread_score import TradingSummary
 from training.evaluate.spread_tests import Direction, HalfLifeStability, OutOfSample, TimeIc
@@ -62,17 +64,37 @@ class PairTest:
 
 
 @dataclass(frozen=True)
+class PairScreening:
+    """What a screening of all pairs said of one, on what was known at the close of its session.
+
+    trace, critical  Johansen's statistic of no relation, and its 5 % value
+    reason           why it is no candidate until the next one; empty where it is one
+    """
+
+    session: np.datetime64
+    p: float
+    q: float
+    trace: float
+    critical: float
+    beta: float
+    half_life: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class PairEvidence:
     """One pair. Row t is a session; what stands there was known at its close, but for the outcome.
 
     kind      calendar, basis or cross-product
     legs      what a long position buys, and what it sells
-    spread    (n,) log spread, not annualised; lines break where `life` changes
+    spread    (n,) log spread, not annualised, of two products its distance from the mean; lines break where `life`
+              changes
     mean, sd  (n,) of the spread as the signal's model saw them then
     life      (n,) which pair of contracts it is
     horizon   sessions of forecast and outcome
     forecast  (n,) of the model that is served, and outcome (n,), its return over the sessions ahead
     scores    horizon -> rows
+    screenings  of two products, oldest first
     now       what is said at the last session: label -> text, numbers with their unit
     notes, absent  what a reader must know; part -> why it is not there
     """
@@ -93,6 +115,7 @@ class PairEvidence:
     tradings: tuple[RuleTrading, ...] = field(default=(), repr=False)
     half_lives: HalfLives | None = field(default=None, repr=False)
     tests: tuple[PairTest, ...] = ()
+    screenings: tuple[PairScreening, ...] = field(default=(), repr=False)
     holdout: BoolArray | None = field(default=None, repr=False)
     now: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
