@@ -14,6 +14,7 @@ from training.evaluate.spread_words import WHY_LEFT, certainty, pair_note, verdi
 from training.evaluate.volatility_words import p_value
 
 MOST_TRADES = 200
+_DISTANCE = "The line is the distance from the mean, by the hedge and the mean that the model held then."
 SCORE_HEAD = (
     "R²",
     "p",
@@ -34,7 +35,8 @@ def pair_section(pair: PairEvidence, points: int) -> Section:
     blocks += [_span(pair), *_now(pair), *_tests(pair)]
     if len(pair.sessions):
         rule = pair.tradings[0] if pair.tradings else None
-        how = "Triangles: entries at the close; circles: exits. A new pair of contracts begins where the line breaks."
+        how = "Triangles: entries at the close; circles: exits. "
+        how += "A new pair of contracts begins where the line breaks." if not pair.screenings else _DISTANCE
         blocks.append(Drawing(charts.spread_and_trades(pair, rule, points=points), how))
     blocks += _money(pair, points)
     blocks += _scores(pair)
@@ -56,9 +58,10 @@ def _span(pair: PairEvidence) -> Remark:
     if not len(pair.sessions):
         return Remark("No session has a spread.", "absent")
     lives = len(np.unique(pair.life[pair.life >= 0]))
+    whole = f"{lives} pair{'' if lives == 1 else 's'} of contracts"
     return Remark(
         f"{pair.kind}: long {pair.legs[0]}, short {pair.legs[1]}; {len(pair.sessions):,} sessions, "
-        f"{pair.sessions[0]} to {pair.sessions[-1]}, {lives} pair{'' if lives == 1 else 's'} of contracts."
+        f"{pair.sessions[0]} to {pair.sessions[-1]}, {'rolled' if pair.kind == 'cross' else whole}."
     )
 
 
@@ -72,7 +75,27 @@ def _tests(pair: PairEvidence) -> list[Block]:
     if not pair.tests:
         return [_absent(pair, "tests")]
     rows = tuple((one.name, number(one.statistic, "+.2f"), p_value(one.p), p_value(one.q)) for one in pair.tests)
-    return [Table(("on training data 检验", "statistic", "p", "q over all pairs"), rows)]
+    return [Table(("on training data 检验", "statistic", "p", "q over all pairs"), rows), *_screenings(pair)]
+
+
+def _screenings(pair: PairEvidence) -> list[Block]:
+    """When the pair was a candidate."""
+    if not pair.screenings:
+        return []
+    head = ("screened on 筛选", "until the next", "p", "q over all pairs", "trace", "β", "half-life")
+    rows = tuple(
+        (
+            f"{one.session}",
+            one.reason or "candidate 入选",
+            p_value(one.p),
+            p_value(one.q),
+            number(one.trace, ".2f"),
+            number(one.beta, ".3f"),
+            number(one.half_life, ".1f"),
+        )
+        for one in reversed(pair.screenings)
+    )
+    return [Table(head, rows, f"{len(rows)} screenings 协整筛选, the last one first", texts=2)]
 
 
 def _money(pair: PairEvidence, points: int) -> list[Block]:
@@ -92,10 +115,12 @@ def assumptions(one: RuleTrading) -> str:
         "either": f"|z| > {rule.enter_z:g} or the forecast exceeds {rule.margin:g} × the cost",
     }[rule.by]
     later = "at the close of the decision" if rule.delay == 0 else f"at the close {rule.delay} later"
+    rolls = any(leg.rolled is not None for leg in (one.trading.pair.first, one.trading.pair.second))
+    rolled = " A leg changes its contract at the close that decides it, for two more fills." if rolls else ""
     return (
         f"Entered where {enter}; left at |z| < {rule.exit_z:g}, after {rule.half_lives:g} half-lives, or with the "
         f"contracts. Filled {later}, in whole lots for {rule.capital:,.0f} CNY a leg; each fill of a leg costs "
-        f"{rule.ticks:g} tick{'' if rule.ticks == 1 else 's'} and the fee. Profits are not reinvested."
+        f"{rule.ticks:g} tick{'' if rule.ticks == 1 else 's'} and the fee.{rolled} Profits are not reinvested."
     )
 
 
