@@ -20,7 +20,7 @@ WHO = "model input"
 
 
 class SpreadModel(PyfuncModel):
-    """Changes of spreads after the log prices that are given; a session's own row is the last that is known."""
+    """Changes of spreads after the log prices that are given; of a regression, returns of the rows that are given."""
 
     def load_context(self, context: PyfuncContext) -> None:
         """Read the book from its folder."""
@@ -33,10 +33,15 @@ class SpreadModel(PyfuncModel):
 
         model_input  pair, session, log_near, log_far (NaN where a leg has no price), in any order; fresh: 1 where
                      another pair of contracts begins; gap: years between the maturities
+        Of a regression it gives a row a row and horizon: pair, session, horizon, model, yhat, se. It takes pair,
+        session, deviation (of the daily move of the spread) and its columns, of which those that are not known may be
+        NaN or left out (training/spread_columns.py, factors of the product).
         """
         del context, params
         if not len(model_input):
             raise DataError(WHO, "there must be prices", "no row")
+        if self.book.is_pooled:
+            return self._regressed(model_input)
         found = []
         for pair, rows in model_input.groupby("pair", sort=True):
             ordered = rows.sort_values("session")
@@ -45,6 +50,14 @@ class SpreadModel(PyfuncModel):
             found.append(told.assign(**keys))
         columns = ["pair", "session", "horizon", "model", "change", "se", "z"]
         return pd.concat(found, ignore_index=True)[columns]
+
+    def _regressed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """What the last regressions make of rows of columns."""
+        columns = () if self.book.pool is None else self.book.pool.columns
+        X = rows.reindex(columns=list(columns)).to_numpy(np.float64)
+        told = self.book.regress(X, rows["deviation"].to_numpy(np.float64)).to_pandas()
+        keys = rows[["pair", "session"]].iloc[told.pop("row").to_numpy()].reset_index(drop=True)
+        return pd.concat([keys, told], axis=1)[["pair", "session", "horizon", "model", "yhat", "se"]]
 
 
 def _legs(pair: str, rows: pd.DataFrame) -> Legs:

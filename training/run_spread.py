@@ -18,18 +18,21 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from features.product_bars import TABLE as BARS_OF_PRODUCTS
 from features.store import Store
 from training.environment import environment
 from training.evaluate import spread_figures as figures
+from training.evaluate.figures import feature_importance
 from training.evaluate.spread_evidence import PairEvidence, SpreadEvidence
 from training.evaluate.spread_page import spread_html
 from training.futures_page import futures_manifest, record_settings
 from training.manifest import Manifest
-from training.packaged import Kind, Packaged
+from training.packaged_spread import packaged_regression, packaged_spread, prices_of, rows_of
 from training.spread_book import SpreadBook
 from training.spread_config import EXPERIMENT, SpreadConfig
-from training.spread_data import PairSeries, SpreadData
+from training.spread_data import Series, SpreadData
 from training.spread_judge import foretold
+from training.spread_panel import PooledPanel
 from training.tasks import spread
 from training.tracking import RunLog, Tracking
 from training.trained import Trained
@@ -38,8 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _READ: Final = ("bars/Future", "bars/INDX", "reference/instruments", "reference/calendar")
-_EXAMPLE: Final = 300  # rows of the example that the logged model is tried on
-_REQUIRES: Final = ("mlflow", "numpy", "pandas", "polars", "scipy", "numba", "statsmodels")
 
 
 def train_spread(
@@ -60,19 +61,28 @@ def train_spread(
     """
     store = store or Store(home / config.data.store)
     data = spread.prepare(config, store, say)
+    panel = spread.pool(config, store, data, say)
     tracking = Tracking(home)
     with tracking.start(EXPERIMENT, config.name, {"replay_of": replay_of} if replay_of else None) as run:
         manifest = futures_manifest(
-            config, store, _READ, "spread", (one.sessions for one in data.series.values()), data.last
+            config,
+            store,
+            _READ if panel is None else (*_READ, BARS_OF_PRODUCTS),
+            "spread",
+            (one.sessions for one in data.series.values()),
+            data.last,
         )
+        if panel is not None:
+            manifest = replace(manifest, factors=dict(panel.factors))
         record_settings(config, store, manifest, sum(len(one) for one in data.series.values()), run)
-        book = spread.walk(config, data, say, progress)
-        evidence = spread.judge(config, data, book, say)
+        book = spread.walk(config, data, say, progress, panel)
+        evidence = spread.judge(config, data, book, say, () if panel is None else panel.notes)
         numbers = spread.metrics(evidence)
         run.metrics({_metric(name): value for name, value in numbers.items()})
         _record_pairs(config, data, book, evidence, run)
         _record_judgement(config, evidence, manifest, run)
-        _record_model(data, book, manifest, run)
+        _record_pool(config, book, run)
+        _record_model(data, book, panel, manifest, run)
         run.note(spread.note(config, evidence, numbers))
         registered, version = config.registration, None
         if registered and not replay_of:
@@ -87,27 +97,6 @@ def train_spread(
         version,
         named.alias if named else None,
         spread.table(config, evidence),
-    )
-
-
-def packaged_spread(folder: Path, example: pl.DataFrame) -> Packaged:
-    """A book of spread models: past log prices of pairs in, changes of their spreads by horizon out.
-
-    folder   what the book wrote
-    example  columns pair, session, log_near, log_far; fresh, gap where the models want them
-    """
-    number: dict[str, Kind] = dict.fromkeys(("log_near", "log_far", "fresh", "gap"), "double")
-    text: dict[str, Kind] = {"pair": "string", "session": "string"}
-    forecast: dict[str, Kind] = {"horizon": "long", "model": "string", **dict.fromkeys(("change", "se", "z"), "double")}
-    return Packaged(
-        "spread",
-        Path(__file__).with_name("pyfunc_spread.py"),
-        folder,
-        example,
-        text | number,
-        text | forecast,
-        frozenset({"fresh", "gap"}),
-        _REQUIRES,
     )
 
 
@@ -132,22 +121,22 @@ def _record_pairs(
                 child.json("trades.json", [vars(trade) for trade in trades])
 
 
-def _forecasts(config: SpreadConfig, book: SpreadBook, series: PairSeries, model: str) -> pl.DataFrame:
+def _forecasts(config: SpreadConfig, book: SpreadBook, series: Series, model: str) -> pl.DataFrame:
     """Every forecast of a pair by a model, with what came."""
     walk = book.walks[series.name]
     track, found = walk.tracks[model], foretold(config, walk, series)
     columns: dict[str, object] = {
         "session": series.sessions,
-        "near": series.pair.near[series.row],
-        "far": series.pair.far[series.row],
-        "spread": series.legs.y - series.legs.x,
+        "near": series.near,
+        "far": series.far,
+        "spread": series.legs.y - np.where(np.isfinite(track.hedge), track.hedge, 1.0) * series.legs.x,
         "centre": track.centre,
         "z": track.z,
         "half_life": track.half_life,
     }
     for k, h in enumerate(config.label.horizons):
         columns |= {f"yhat_{h}": found.forecast[model][:, k], f"se_{h}": track.error[:, k]}
-        columns[f"excess_{h}"] = found.outcome[:, k]
+        columns[f"excess_{h}"] = found.outcome_of(model)[:, k]
     return pl.DataFrame(columns)
 
 
@@ -189,26 +178,34 @@ def _drawn(one: PairEvidence) -> dict[str, Figure]:
     return drawn
 
 
-def _record_model(data: SpreadData, book: SpreadBook, manifest: Manifest, run: RunLog) -> None:
+def _record_pool(config: SpreadConfig, book: SpreadBook, run: RunLog) -> None:
+    """Of each regression: what it was fitted on, and the share of each column in what it does."""
+    if book.pool is None:
+        return
+    for model, fits in book.pool.fits.items():
+        run.json(f"pool/{model}/fits.json", [fit.describe() for fit in fits])
+        shares = book.pool.importance(model)
+        rows = [{"horizon": h, "column": name, "share": v} for h, found in shares.items() for name, v in found.items()]
+        if rows:
+            run.frame(f"pool/{model}/importance.json", pl.DataFrame(rows))
+        if shares.get(config.label.horizon):
+            drawn = feature_importance(shares[config.label.horizon])
+            run.figure(f"figures/pool/{model}_{config.label.horizon}.png", drawn)
+
+
+def _record_model(
+    data: SpreadData, book: SpreadBook, panel: PooledPanel | None, manifest: Manifest, run: RunLog
+) -> None:
     """The book, its manifest beside it; the example is the last rows of a pair that has a forecast."""
     name = next((name for name in book.walks if book.has_fit(name)), None)
     if name is None:
         return
-    legs = data.series[name].legs
-    part = legs.part(max(0, len(legs) - _EXAMPLE), len(legs))
-    example: dict[str, object] = {
-        "pair": [name] * len(part),
-        "session": [str(day) for day in part.session],
-        "log_near": part.x,
-        "log_far": part.y,
-    }
-    if part.fresh is not None:
-        example["fresh"] = part.fresh.astype(np.float64)
-    if part.gap is not None:
-        example["gap"] = part.gap
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "book"
         saved.mkdir()
         book.save(saved)
         manifest.save(saved)
-        run.model(packaged_spread(saved, pl.DataFrame(example)))
+        if book.is_pooled and panel is not None:
+            run.model(packaged_regression(saved, rows_of(panel, name)))
+        else:
+            run.model(packaged_spread(saved, prices_of(data.series[name])))

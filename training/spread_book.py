@@ -10,20 +10,24 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
 
-from features.panel import DataError
+from features.panel import DataError, Float64Array
 from features.store import Store
 from models.spread.base import Legs
 from training.manifest import Manifest
 from training.spread_config import SpreadConfig
-from training.spread_data import PairSeries, SpreadData, gather, name_of
+from training.spread_cross import narrowed
+from training.spread_data import PairSeries, Series, SpreadData, gather, name_of
+from training.spread_panel import PooledPanel, pooled_panel
+from training.spread_pool import Pool, PoolPlan, PoolWalk, walk_pool
 from training.spread_walk import FAILED, Plan, Refit, Track, walk
 
-_FILE: Final = "pairs.json"
+_FILE, _POOL = "pairs.json", "pool"
 SCHEMA: Final[Mapping[str, type[pl.DataType]]] = {
     "product": pl.String,
     "horizon": pl.Int64,
@@ -75,15 +79,48 @@ def plan_of(config: SpreadConfig) -> Plan:
     return Plan(told.train, told.least, told.test, config.label.horizons)
 
 
-def walked(config: SpreadConfig, series: PairSeries, before: PairWalk | None = None) -> PairWalk:
-    """The walks of a pair, from nothing or on from those before, whose rows must be the first of the series."""
+def walked(
+    config: SpreadConfig,
+    series: Series,
+    before: PairWalk | None = None,
+    pooled: Mapping[str, Track] = MappingProxyType({}),
+) -> PairWalk:
+    """The walks of a pair, from nothing or on from those before, whose rows must be the first of the series.
+
+    pooled  what regressions of all pairs said of it; a regression that is not among them says nothing
+    """
     name, n, plan = series.name, len(series), plan_of(config)
     told = PairWalk(name, series.product, str(series.sessions[-1]), n, series.digest(n), {})
     if n < plan.least:
         return replace(told, empty=f"too short: {n} sessions of {plan.least}")
     known = {} if before is None else before.fits
-    tracks = {model: walk(one.spec(), series.legs, plan, known.get(model, ())) for model, one in config.models.items()}
+    tracks: dict[str, Track] = {}
+    for model, one in config.models.items():
+        if not one.is_pooled:
+            tracks[model] = walk(one.spec(), series.legs, plan, known.get(model, ()))
+        elif model in pooled:
+            tracks[model] = pooled[model]
     return replace(told, fits={model: track.fits for model, track in tracks.items()}, tracks=tracks)
+
+
+def pool_walks(config: SpreadConfig, panel: PooledPanel, known: Pool | None = None) -> dict[str, PoolWalk]:
+    """The walk of each regression of the config over the rows of all pairs, from nothing or on from fits before."""
+    told, made = config.pool, {} if known is None else known.fits
+    plan = PoolPlan(told.train, told.least, told.every, config.seed)
+    pooled = {model: one.regression() for model, one in config.models.items() if one.is_pooled}
+    return {model: walk_pool(spec, panel, plan, made.get(model, ())) for model, spec in pooled.items()}
+
+
+def pool_of(panel: PooledPanel, walks: Mapping[str, PoolWalk]) -> Pool:
+    """What is kept of the walks of regressions."""
+    return Pool(panel.columns, panel.factors, {model: one.fits for model, one in walks.items()})
+
+
+def tracks_of(panel: PooledPanel, walks: Mapping[str, PoolWalk], series: Series) -> dict[str, Track]:
+    """What each regression said of a pair."""
+    if not isinstance(series, PairSeries) or series.name not in panel.pairs:
+        return {}
+    return {model: one.track(panel, series) for model, one in walks.items()}
 
 
 @dataclass(frozen=True)
@@ -91,11 +128,13 @@ class SpreadBook:
     """The walks of a run by the name of the pair.
 
     data  what the walks were last carried on over; None before `extend`
+    pool  the regressions of all pairs; None without one
     """
 
     config: SpreadConfig = field(repr=False)
     walks: Mapping[str, PairWalk] = field(repr=False)
     data: SpreadData | None = field(default=None, repr=False)
+    pool: Pool | None = field(default=None, repr=False)
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -111,6 +150,8 @@ class SpreadBook:
         """Write the fits of all pairs; the config stands in the manifest."""
         told = [one.describe() for one in self.walks.values()]
         (folder / _FILE).write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
+        if self.pool is not None:
+            self.pool.save(folder / _POOL)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -120,21 +161,42 @@ class SpreadBook:
             raise DataError("book", "its manifest must be of the task spread", manifest.task, str(folder))
         told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         walks = (PairWalk.restore(one) for one in told)
-        return cls(SpreadConfig.of_dump(manifest.settings), {one.name: one for one in walks})
+        pool = Pool.load(folder / _POOL) if (folder / _POOL).is_dir() else None
+        return cls(SpreadConfig.of_dump(manifest.settings), {one.name: one for one in walks}, pool=pool)
 
     def extend(self, store: Store, asof: np.datetime64, say: Callable[[str], None] = lambda line: None) -> SpreadBook:
         """The walks carried on to a session, refitted on the grid of the training; those that reach further stay.
 
-        A pair whose history in the store is not the one that was walked has no forecast but a reason.
+        A pair whose history in the store is not the one that was walked has no forecast but a reason, and no part in
+        later regressions. These are carried on where one of them is served.
+        Errors  DataError where the factors of a regression are not what they were
         """
         reached = max((np.datetime64(one.reached) for one in self.walks.values() if one.reached), default=asof)
         products = tuple(dict.fromkeys(one.product for one in self.walks.values()))
         named = self.config.model_copy(
             update={"data": self.config.data.model_copy(update={"products": products, "end": None})}
         )
+        if self.config.pairs.kind == "cross":
+            ended = self.config.data.model_copy(update={"end": None})
+            named = narrowed(self.config.model_copy(update={"data": ended}), tuple(self.walks))
         data = gather(named, store, max(asof, reached).astype(object), say)
-        walks = {name: self._carried_on(one, data) for name, one in self.walks.items()}
-        return replace(self, walks=walks, data=data)
+        strange = {name: why for name, one in self.walks.items() if (why := _not_the_same(one, data))}
+        panel, pools = None, {}
+        same = {name: one for name, one in data.series.items() if name not in strange}
+        if self.pool is not None and self.is_pooled and same:
+            panel = pooled_panel(self.config, store, replace(data, series=same), say, self.pool.columns)
+            self.pool.require_same_factors(panel.factors)
+            pools = pool_walks(self.config, panel, self.pool)
+        walks: dict[str, PairWalk] = {}
+        for name, one in self.walks.items():
+            if name in strange:
+                walks[name] = replace(one, tracks={}, empty=strange[name])
+            else:
+                series = data.series[name]
+                pooled = {} if panel is None else tracks_of(panel, pools, series)
+                walks[name] = walked(self.config, series, one, pooled)
+        pool = self.pool if panel is None else pool_of(panel, pools)
+        return replace(self, walks=walks, data=data, pool=pool)
 
     def forecast(self, asof: np.datetime64) -> pl.DataFrame:
         """What it forecasts of a session that the walks have reached: a row a pair and horizon.
@@ -156,6 +218,9 @@ class SpreadBook:
         change  of the log spread over the horizon; what an unchanged curve earns is in it
         Errors  DataError for a pair that it does not know, or cannot forecast
         """
+        if self.is_pooled:
+            must, help = "prices are projected by models of one pair", "Give it the columns of its rows."
+            raise DataError(f"book, pair {pair}", must, f"a regression, {self.config.served}", help=help)
         one = self.walks.get(pair)
         fitted = None if one is None else self._last(one)
         if fitted is None:
@@ -169,33 +234,50 @@ class SpreadBook:
         z = float(fitted.fitted.filter(legs).z[-1])
         return pl.DataFrame(told).with_columns(z=pl.lit(z), model=pl.lit(self.config.served))
 
+    def regress(self, X: Float64Array, deviation: Float64Array) -> pl.DataFrame:
+        """What the last fits of the served regression make of rows: row, horizon, model, yhat, se.
+
+        X          (M, K) columns of pool.columns, NaN where one is not known
+        deviation  (M,) of each row's daily move of the spread
+        Errors     DataError where no regression is served, or none was ever fitted
+        """
+        latest = {} if self.pool is None else self.pool.latest(self.config.served)
+        if not latest:
+            raise DataError("book", "a regression must be served and have been fitted", self.config.served)
+        found = []
+        for h, fit in latest.items():
+            scale = deviation * math.sqrt(h)
+            told = {"row": np.arange(len(X)), "horizon": np.full(len(X), h)}
+            told |= {"yhat": fit.predict(X) * scale, "se": fit.error * scale}
+            found.append(pl.DataFrame(told).with_columns(model=pl.lit(self.config.served)))
+        return pl.concat(found).sort("row", "horizon")
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether what it serves is a regression of all pairs."""
+        return self.config.models[self.config.served].is_pooled
+
     def has_fit(self, pair: str) -> bool:
         """Whether the served model was ever fitted to a pair."""
+        if self.is_pooled:
+            return not self.walks[pair].empty and self.pool is not None and bool(self.pool.latest(self.config.served))
         return self._last(self.walks[pair]) is not None
 
     def _last(self, one: PairWalk) -> Refit | None:
         fits = one.fits.get(self.config.served, ())
         return next((fit for fit in reversed(fits) if fit.fitted is not None), None)
 
-    def _carried_on(self, one: PairWalk, data: SpreadData) -> PairWalk:
-        series = data.series.get(one.name)
-        if series is None:
-            return replace(one, tracks={}, empty=data.empty.get(one.name, "the store has no such pair"))
-        if one.count and (len(series) < one.count or series.digest(one.count) != one.digest):
-            why = "the store's history is not the one that was walked: train it again"
-            return replace(one, tracks={}, empty=why)
-        return walked(self.config, series, one)
-
     def _rows(self, name: str, asof: np.datetime64, data: SpreadData) -> list[dict[str, Any]]:
         one, series, model = self.walks[name], data.series.get(name), self.config.served
-        reason = one.empty
-        row = 0
+        reason, row = one.empty, 0
         if not reason and series is not None:
             row = int(np.searchsorted(series.sessions, asof))
             if row >= len(series) or series.sessions[row] != asof:
                 reason = f"no pair of contracts on {asof}"
             elif row + 1 < self.config.split.least:
                 reason = f"too short: {row + 1} sessions of {self.config.split.least}"
+            else:
+                reason = series.reason(row)
         if reason or series is None:
             return [{"product": name, "horizon": h, "reason": reason} for h in self.horizons]
         track, carry = one.tracks[model], series.carry(self.horizons)[row]
@@ -206,17 +288,38 @@ class SpreadBook:
             told: dict[str, Any] = {"product": name, "horizon": h, "model": model, "status": status}
             yhat = float(track.change[row, k] - carry[k])
             if math.isfinite(yhat):
-                told |= {"yhat": yhat, "se": float(track.error[row, k]), "z": float(track.z[row])}
-                half_life = float(track.half_life[row])
-                told |= {"half_life": half_life} if math.isfinite(half_life) else {}
+                told |= {"yhat": yhat, "se": float(track.error[row, k])}
+                of_level = {"z": float(track.z[row]), "half_life": float(track.half_life[row])}
+                told |= {what: value for what, value in of_level.items() if math.isfinite(value)}
             else:
-                told["reason"] = status if status.startswith(FAILED) else f"a leg has no price on {asof}"
+                told["reason"] = _why_nothing(series, row, status)
             rows.append(told)
         return rows
 
 
+def _not_the_same(one: PairWalk, data: SpreadData) -> str:
+    """Why a walk cannot be carried on over the data; empty where it can."""
+    series = data.series.get(one.name)
+    if series is None:
+        return data.empty.get(one.name, "the store has no such pair")
+    if one.count and (len(series) < one.count or series.digest(one.count) != one.digest):
+        return "the store's history is not the one that was walked: train it again"
+    return ""
+
+
+def _why_nothing(series: Series, row: int, status: str) -> str:
+    """Why a model says nothing of a row that has a pair."""
+    if not series.legs.both[row]:
+        return f"a leg has no price on {series.sessions[row]}"
+    if FAILED in status:
+        return status
+    return "too short: the spread has no deviation yet" if status else "too short: no regression is fitted yet"
+
+
 def empty_walk(config: SpreadConfig, name: str, why: str) -> PairWalk:
     """A pair of which there is nothing."""
+    if config.pairs.kind == "cross":
+        return PairWalk(name, name.split("-", 1)[0], "", 0, "", {}, empty=why)
     product = name.split(" ", 1)[0]
     if name_of(config, product) != name:
         raise DataError("book", "a pair must be named by its product", name)

@@ -90,7 +90,7 @@ def pooled_panel(
     fields = read_inputs(store, _ASSET_CLASS, _FIELDS, *_span(data))
     parts = [
         _rows(config, series, _on_sessions(fields, series.product, series.pair.sessions), factors, columns)
-        for series in data.series.values()
+        for series in _pairs(data).values()
     ]
     notes = tuple(f"factor {name} is absent: {why}" for name, why in absent.items())
     return stacked(data, config.label.horizons, tuple(columns), parts, factor_hashes(store, known, columns), notes)
@@ -116,7 +116,7 @@ def stacked(
 ) -> PooledPanel:
     """The rows of all pairs, one under the other, sorted by session, then pair."""
     days = data.calendar.between(*_span(data))
-    each = [days.searchsorted(s.sessions[p.row]) for s, p in zip(data.series.values(), parts, strict=True)]
+    each = [days.searchsorted(s.sessions[p.row]) for s, p in zip(_pairs(data).values(), parts, strict=True)]
     session = np.concatenate(each).astype(np.int64)
     pair = np.repeat(np.arange(len(parts)), [len(one.row) for one in parts])
     order = np.lexsort((pair, session))
@@ -126,7 +126,7 @@ def stacked(
 
     return PooledPanel(
         days,
-        tuple(data.series),
+        tuple(_pairs(data)),
         session[order],
         pair[order],
         whole("row").astype(np.int64),
@@ -140,9 +140,14 @@ def stacked(
     )
 
 
+def _pairs(data: SpreadData) -> dict[str, PairSeries]:
+    """The pairs that are held one for one."""
+    return {name: one for name, one in data.series.items() if isinstance(one, PairSeries)}
+
+
 def _span(data: SpreadData) -> tuple[np.datetime64, np.datetime64]:
     """First session of any chain, and the last one of the data."""
-    return min(one.pair.sessions[0] for one in data.series.values()), data.last
+    return min(one.pair.sessions[0] for one in _pairs(data).values()), data.last
 
 
 def _factors(

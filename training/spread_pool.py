@@ -9,14 +9,15 @@ one that moves far; what is foretold is scaled back.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from features.panel import Float64Array, IntArray, SessionArray
+from features.panel import DataError, Float64Array, IntArray, SessionArray
 from models.base import FitError
 from models.spread.regression import FittedSpreadRegression, SpreadRegression
 from training.spread_data import PairSeries
@@ -51,8 +52,19 @@ class PoolFit:
     status: str
     rows: int = 0
     sessions: int = 0
-    error: float = float("nan")
+    error: float = math.nan
     fitted: FittedSpreadRegression | None = field(default=None, repr=False)
+
+    def predict(self, X: Float64Array) -> Float64Array:
+        """Expected label of rows (M, K) in their deviations, (M,); NaN where there is no fit."""
+        return np.full(len(X), np.nan) if self.fitted is None else self.fitted.predict(X)
+
+    def describe(self) -> dict[str, Any]:
+        """As plain JSON values, without the regression but for what it decided."""
+        told = {name: getattr(self, name) for name in ("horizon", "status", "rows", "sessions")}
+        error = self.error if math.isfinite(self.error) else None
+        chosen = None if self.fitted is None else self.fitted.told.get("strength")
+        return {"origin": str(self.origin), **told, "error": error, "strength": chosen}
 
 
 @dataclass(frozen=True)
@@ -78,15 +90,6 @@ class PoolWalk:
         error[row] = self.error[at]
         hedge = np.where(np.isfinite(change).any(axis=1), 1.0, np.nan)
         return Track(change, error, unknown, unknown, unknown, unknown, hedge, self._refits(series))
-
-    def importance(self) -> dict[int, dict[str, float]]:
-        """Horizon -> mean over the fits of each column's share in what they do."""
-        out = {}
-        for horizon in dict.fromkeys(fit.horizon for fit in self.fits):
-            found = [fit.fitted.importance() for fit in self.fits if fit.horizon == horizon and fit.fitted is not None]
-            if found:
-                out[horizon] = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-        return out
 
     def _refits(self, series: PairSeries) -> tuple[Refit, ...]:
         """One a session of fitting, at the first row of the pair that it speaks of; all horizons in one status."""
@@ -123,10 +126,9 @@ def walk_pool(
             fit = made.get((panel.sessions[origin], horizon)) or _fit(spec, panel, plan, origin, k, before.get(horizon))
             before[horizon] = fit
             fits.append(fit)
-            if fit.fitted is not None and len(rows):
+            if len(rows):
                 scale = panel.deviation[rows] * np.sqrt(horizon)
-                yhat[rows, k] = fit.fitted.predict(panel.X[rows]) * scale
-                error[rows, k] = fit.error * scale
+                yhat[rows, k], error[rows, k] = fit.predict(panel.X[rows]) * scale, fit.error * scale
     return PoolWalk(tuple(fits), yhat, error)
 
 
@@ -189,17 +191,36 @@ class Pool:
     factors: Mapping[str, str]
     fits: Mapping[str, tuple[PoolFit, ...]] = field(repr=False)
 
+    def latest(self, model: str) -> dict[int, PoolFit]:
+        """Horizon -> the last fit of a model; without one for some horizon, none."""
+        last = {fit.horizon: fit for fit in self.fits.get(model, ())}
+        return last if all(fit.fitted is not None for fit in last.values()) else {}
+
+    def importance(self, model: str) -> dict[int, dict[str, float]]:
+        """Horizon -> mean over the fits of a model of each column's share in what they do."""
+        out: dict[int, dict[str, float]] = {}
+        for horizon in dict.fromkeys(fit.horizon for fit in self.fits[model]):
+            own = [fit.fitted for fit in self.fits[model] if fit.horizon == horizon and fit.fitted is not None]
+            shares = [one.importance() for one in own]
+            out[horizon] = {name: float(np.mean([one[name] for one in shares])) for name in self.columns if shares}
+        return out
+
+    def require_same_factors(self, now: Mapping[str, str]) -> None:
+        """Refuse to carry on where the code computes another number under the name of a factor."""
+        changed = [name for name, told in self.factors.items() if now.get(name) != told]
+        if changed:
+            must = "the code must compute their factors as they were when they were trained"
+            found, help = f"{len(changed)} that differ", "Train them again, or serve them with the version of then."
+            raise DataError("regressions of spreads", must, found, ", ".join(changed), help)
+
     def save(self, folder: Path) -> None:
         """Write fits.json, and each regression into <model>/<origin>/<horizon>."""
         folder.mkdir(parents=True, exist_ok=True)
-        told: dict[str, list[dict[str, object]]] = {}
         for model, fits in self.fits.items():
-            told[model] = []
             for fit in fits:
                 if fit.fitted is not None and fit.status == OK:
                     fit.fitted.save(folder / model / str(fit.origin) / str(fit.horizon))
-                plain = {"rows": fit.rows, "sessions": fit.sessions, "error": fit.error if fit.fitted else None}
-                told[model].append({"origin": str(fit.origin), "horizon": fit.horizon, "status": fit.status, **plain})
+        told = {model: [fit.describe() for fit in fits] for model, fits in self.fits.items()}
         whole = {"columns": self.columns, "factors": dict(self.factors), "fits": told}
         (folder / _FILE).write_text(json.dumps(whole, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -211,16 +232,15 @@ class Pool:
         return cls(tuple(whole["columns"]), whole["factors"], fits)
 
 
-def _loaded(folder: Path, told: Sequence[Mapping[str, object]]) -> tuple[PoolFit, ...]:
+def _loaded(folder: Path, told: Sequence[Mapping[str, Any]]) -> tuple[PoolFit, ...]:
     """The fits of a model; one that was kept is the one before of its horizon."""
     out: list[PoolFit] = []
     latest: dict[int, FittedSpreadRegression] = {}
     for one in told:
-        values = dict(one)
-        horizon, status = int(str(values["horizon"])), str(values["status"])
-        if status == OK:
-            latest[horizon] = FittedSpreadRegression.load(folder / str(values["origin"]) / str(horizon))
-        values |= {"origin": np.datetime64(str(values["origin"]), "D"), "fitted": latest.get(horizon)}
-        values["error"] = float("nan") if values["error"] is None else values["error"]
-        out.append(PoolFit(**values))  # type: ignore[arg-type]
+        horizon = one["horizon"]
+        if one["status"] == OK:
+            latest[horizon] = FittedSpreadRegression.load(folder / one["origin"] / str(horizon))
+        error = math.nan if one["error"] is None else one["error"]
+        day = np.datetime64(one["origin"], "D")
+        out.append(PoolFit(day, horizon, one["status"], one["rows"], one["sessions"], error, latest.get(horizon)))
     return tuple(out)

@@ -1,7 +1,9 @@
 """The spread task: from the chains in the store to judged forecasts of spread excess returns and a book that serves.
 
 prepare  store -> the pair of each product (training/spread_data.py)
-walk     each pair by each model, forward: fitted every so often, filtered daily (training/spread_walk.py)
+pool     where a regression is among the models: the rows of all pairs, with their columns (training/spread_panel.py)
+walk     each pair by each model, forward: fitted every so often, filtered daily (training/spread_walk.py); regressions
+         on the rows of all pairs (training/spread_pool.py)
 judge    forecasts against what came, trades net of costs (training/spread_judge.py)
 final    the fits are the model: what serves carries them on (training/spread_book.py)
 """
@@ -15,10 +17,11 @@ from features.panel import DataError
 from features.store import Store
 from training.evaluate.spread_evidence import PairEvidence, SpreadEvidence
 from training.evaluate.spread_words import best, summary
-from training.spread_book import SpreadBook, empty_walk, walked
+from training.spread_book import SpreadBook, empty_walk, pool_of, pool_walks, tracks_of, walked
 from training.spread_config import SpreadConfig
 from training.spread_data import SpreadData, gather
 from training.spread_judge import UNCHANGED, judge_pair
+from training.spread_panel import PooledPanel, pooled_panel
 
 
 def prepare(config: SpreadConfig, store: Store, say: Callable[[str], None] = lambda line: None) -> SpreadData:
@@ -30,26 +33,51 @@ def prepare(config: SpreadConfig, store: Store, say: Callable[[str], None] = lam
     return data
 
 
+def pool(
+    config: SpreadConfig, store: Store, data: SpreadData, say: Callable[[str], None] = lambda line: None
+) -> PooledPanel | None:
+    """The rows that regressions learn from; None where the config has none."""
+    if not any(model.is_pooled for model in config.models.values()):
+        return None
+    panel = pooled_panel(config, store, data, say)
+    say(f"regressions: {len(panel):,} rows of {len(panel.pairs)} pairs, {len(panel.columns)} columns")
+    return panel
+
+
 def walk(
     config: SpreadConfig,
     data: SpreadData,
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    panel: PooledPanel | None = None,
 ) -> SpreadBook:
-    """The walks of all pairs, those without a forecast among them."""
+    """The walks of all pairs, those without a forecast among them.
+
+    panel  what `pool` gave; without it regressions say nothing
+    """
     walks = {name: empty_walk(config, name, why) for name, why in data.empty.items()}
+    pools = {} if panel is None else pool_walks(config, panel)
+    for model, found in pools.items():
+        odd = _odd([fit.status for fit in found.fits])
+        say(f"{model}: {len(found.fits):,} fits on all pairs, {odd} not plainly well")
     for done, (name, series) in enumerate(data.series.items(), 1):
-        walks[name] = one = walked(config, series)
+        pooled = {} if panel is None else tracks_of(panel, pools, series)
+        walks[name] = one = walked(config, series, pooled=pooled)
         fits = [fit.status for found in one.fits.values() for fit in found]
         say(f"{name}: {one.empty}" if one.empty else f"{name}: {len(fits):,} fits, {_odd(fits)} not plainly well")
         progress(done, len(data.series))
-    return SpreadBook(config, dict(sorted(walks.items())), data)
+    kept = None if panel is None else pool_of(panel, pools)
+    return SpreadBook(config, dict(sorted(walks.items())), data, kept)
 
 
 def judge(
-    config: SpreadConfig, data: SpreadData, book: SpreadBook, say: Callable[[str], None] = lambda line: None
+    config: SpreadConfig,
+    data: SpreadData,
+    book: SpreadBook,
+    say: Callable[[str], None] = lambda line: None,
+    notes: tuple[str, ...] = (),
 ) -> SpreadEvidence:
-    """Every pair judged, and what is skipped with its reason."""
+    """Every pair judged, and what is skipped with its reason; notes: what else a reader must know first."""
     judged = []
     for name, one in book.walks.items():
         if not one.empty:
@@ -57,16 +85,16 @@ def judge(
             say(f"{name}: {headline_of(judged[-1])}")
     skipped = {name: one.empty for name, one in book.walks.items() if one.empty}
     first = min((one.sessions[config.split.least - 1] for one in judged), default=data.last)
-    words = {"calendar": "calendar spreads", "basis": "bases"}[config.pairs.kind]
+    words = {"calendar": "calendar spreads", "basis": "bases", "cross": "products against each other"}
     return SpreadEvidence(
-        title=f"{config.name}: {words} of futures",
+        title=f"{config.name}: {words[config.pairs.kind]} of futures",
         subtitle=f"{len(judged)} pairs, {len(config.models)} models, forecasts from {first} to {data.last}; "
         f"fitted on {config.split.least} to {config.split.train} sessions every {config.split.test}; "
         f"the last {config.split.holdout:.0%} judged apart",
         horizons=config.label.horizons,
         pairs=tuple(judged),
         skipped=skipped,
-        warnings=(*data.notes, *_warnings(config)),
+        warnings=(*data.notes, *notes, *_warnings(config)),
         settings=config.dump(),
     )
 
@@ -159,6 +187,11 @@ def _warnings(config: SpreadConfig) -> tuple[str, ...]:
             "dividends of the index are not taken off: a basis returns with the seasons of dividends",
             "an index cannot be sold, and until 2016 its futures closed a quarter of an hour behind it: what a basis "
             "gave back on the session after could not all be earned",
+        )
+    if config.pairs.kind == "cross":
+        return (
+            "pairs of products are entered only while they are candidates; forecasts are judged on all sessions",
+            "R² against the AR(1) stands only where a model holds the AR(1)'s hedge",
         )
     return (
         "the label is less what an unchanged curve earns, by three prices at the close: R² of the row 'unchanged' lies "
