@@ -22,8 +22,8 @@ class Leg:
     close       (T,) points; NaN where it has none
     step        (T,) points that what is held moved since its close before, NaN where it has none; None: what the
                 closes differ by, as where one contract is held to the end of the life
-    rolled      (T,) sessions at whose close what is held is sold for as many lots of another contract, two more fills;
-                None for never
+    rolled      (T,) sessions at whose close what is held is sold for as many lots of another contract, two more fills
+                with fees by the close of the one sold; None for never
     multiplier  CNY a point and lot
     tick        points
     fee_rate    share of the value traded, each side
@@ -111,7 +111,8 @@ class TradingRule:
     by          what enters: |z| > enter_z against the deviation, |forecast| > margin * cost with the forecast, or
                 either of the two (none where they disagree)
     exit_z      left once the deviation that was bet against is below it, on whichever side of the mean
-    half_lives  left after so many half-lives, as estimated at the entry; without a half-life nothing is entered.
+    half_lives  left after so many half-lives, as estimated at the entry; without a half-life nothing is entered, nor
+                where it is nought: what goes within a session is gone before the order is filled.
                 After such an exit the same side is entered again only once its condition has ceased
     delay       sessions from the decision to the close at which it is filled
     capital     CNY, the value of the first leg; the second is sized to it by the hedge, both in whole lots

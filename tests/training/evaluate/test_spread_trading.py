@@ -249,3 +249,8 @@ def test_a_pair_is_entered_where_it_is_allowed_and_left_wherever():
     none = trade(pair(FAR, NEAR), replace(signal(z), allowed=np.zeros(8, np.bool_)), RULE)
     assert none.trades == ()
     assert none.start == 0  # the signal speaks all along: sessions without a position are judged too
+
+
+def test_what_goes_within_a_session_is_not_entered():
+    assert trade(pair(FAR, NEAR), signal(Z, half_life=0.0), RULE).trades == ()
+    assert trade(pair(FAR, NEAR), signal(Z, half_life=0.2), RULE).trades[0].left == 3
