@@ -113,13 +113,20 @@ _TREASURY = tuple(
         ("ctd_fair_spread", "CTD理论跨期价差", "points", "settle"),
     )
 )
-# What models have said of a product at the close (features.forecasts): p.a., of so many sessions ahead.
+# What models have said of a product (features.forecasts): volatilities p.a. of so many sessions ahead; its curve.
 _FORECAST = (
     *(
         Field(f"vol_forecast_{ahead}", f"未来{ahead}日波动率预测", "p.a.", "settle", (), ("Product",))
         for ahead in (1, 5, 10, 20, 60)
     ),
     Field("vol_forecast_switch", "波动率预测换模型首日", "flag", "settle", (), ("Product",)),
+    Field("ss_chi", "短期偏离状态χ", "ln", "settle", (), ("Product",)),
+    Field("ss_xi", "长期均衡状态ξ", "ln", "settle", (), ("Product",)),
+    Field("ss_yield", "模型瞬时净便利收益", "p.a.", "settle", (), ("Product",)),
+    *(
+        Field(f"ss_z_{role}", f"{ROLE_NAMES[role]}合约期限结构残差z", "sd", "settle", (), ("Product",))
+        for role in ("near", "dominant", "sub_dominant")
+    ),
 )
 
 FIELDS = {

@@ -6,16 +6,19 @@ silent is told by the next one. So a history is one model's as far as that reach
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import polars as pl
 
 from features.panel import Float64Array, SessionArray
 
-VOLATILITIES = "pred_vol"
+VOLATILITIES, TERMS = "pred_vol", "pred_term"
 # Sessions ahead that have a field.  Source  04 §5
 HORIZONS = (1, 5, 10, 20, 60)
+# Contracts whose distance from the model has a field.
+OF_CURVE = ("near", "dominant", "sub_dominant")
+_STATES = {"ss_chi": "chi", "ss_xi": "xi", "ss_yield": "convenience_yield"}
 _TARGET = "volatility"
 
 
@@ -38,6 +41,30 @@ def volatilities(said: pl.DataFrame, product: str, sessions: SessionArray) -> di
         vol_forecast_switch=(pl.col("run_id") != pl.col("run_id").shift(1)).fill_null(value=False).cast(pl.Float64)
     )
     return laid(told, (*names, "vol_forecast_switch"), sessions)
+
+
+def terms(
+    said: pl.DataFrame, product: str, sessions: SessionArray, months: Mapping[str, Float64Array]
+) -> dict[str, Float64Array]:
+    """What a model of the term structure makes of a product's curve, (T,) each.
+
+    said     asof, run_id, product, asset (the product, or a contract of it), model_price (null of what was not told or
+             was withdrawn); of the product chi, xi, convenience_yield; of a contract month (yyyymm), z
+    months   role -> delivery month of its contract as yyyymm, (T,), NaN where there is none
+    Returns  ss_chi, ss_xi, ss_yield; ss_z_<role>: how many deviations the contract stands above the model
+    NaN      no states were told; of a role: it has no contract, or none that the model is measured by
+    """
+    own = said.filter(pl.col("product") == product, pl.col("model_price").is_finite())
+    states = own.filter(pl.col("asset") == product).select("asof", "run_id", *_STATES.values(), count=pl.lit(1))
+    told = led(states)
+    contracts = own.filter(pl.col("asset") != product).join(told.select("asof", "run_id"), on=["asof", "run_id"])
+    out = laid(told.rename({of: name for name, of in _STATES.items()}), _STATES, sessions)
+    for role in OF_CURVE:
+        month = pl.Series("month", months[role]).fill_nan(None).cast(pl.Int64)
+        held = pl.DataFrame({"asof": pl.Series(sessions).cast(pl.Date), "month": month})
+        z = held.join(contracts.select("asof", "month", "z"), on=["asof", "month"])
+        out |= laid(z.rename({"z": f"ss_z_{role}"}), (f"ss_z_{role}",), sessions)
+    return out
 
 
 def led(rows: pl.DataFrame) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from features.contracts import kind_of
 from features.definition import code_of, digest
 from features.dividends import Dividends
 from features.fields import ROLE_NAMES, fields_of
-from features.forecasts import VOLATILITIES, volatilities
+from features.forecasts import OF_CURVE, TERMS, VOLATILITIES, terms, volatilities
 from features.futures import BARS, INSTRUMENTS, Listing, listing, read_chain, read_continuous
 from features.panel import Float64Array, SessionArray
 from features.product_panels import of_series, product_panels
@@ -33,8 +33,10 @@ from features.treasury_panels import bond_market, curves, treasury_panels
 
 TABLE, INDICES, RATES, DIVIDENDS = "bars/Product", "bars/INDX", "reference/rates", "reference/dividends_index"
 BONDS, PRICES = "reference/bonds", "reference/bond_prices"
-_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, VOLATILITIES, "reference/calendar")
-_OF_FORECASTS = ("asof", "asset", "target", "horizon", "run_id")
+_CALENDAR = "reference/calendar"
+_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, VOLATILITIES, TERMS, _CALENDAR)
+_OF_VOLATILITIES = ("asof", "asset", "target", "horizon", "run_id", "sigma")
+_OF_TERMS = ("asof", "run_id", "product", "asset", "month", "model_price", "chi", "xi", "convenience_yield", "z")
 _OF_BONDS = ("bond_code", "abbr", "cp_rate_1st", "inst_freq", "carry_date", "maturity_date")
 # The index under a product's contracts, where the instruments do not say.
 SPOTS = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
@@ -56,6 +58,7 @@ class _Sources:
     bonds: pl.DataFrame | None = field(repr=False)
     bond_prices: pl.DataFrame | None = field(repr=False)
     volatilities: pl.DataFrame | None = field(repr=False)
+    terms: pl.DataFrame | None = field(repr=False)
 
 
 def refresh(store: Store, say: Callable[[str], None] = lambda line: None) -> Written:
@@ -129,7 +132,8 @@ def _sources(store: Store, versions: Mapping[str, int]) -> _Sources:
         read(DIVIDENDS, *KEYS, "points", optional="announcement_date"),
         read(BONDS, *_OF_BONDS),
         read(PRICES, "bond_code", "date", "clean_price"),
-        read(VOLATILITIES, *_OF_FORECASTS, "sigma"),
+        read(VOLATILITIES, *_OF_VOLATILITIES),
+        read(TERMS, *_OF_TERMS),
     )
 
 
@@ -159,8 +163,7 @@ def _rows(store: Store, product: str, sources: _Sources, versions: Mapping[str, 
             market = bond_market(sources.bonds, sources.bond_prices, sessions)
             panels |= treasury_panels(one, sources.known.calendar, curves(sources.rates, sessions), market)
     panels |= _around(product, sessions, panels, sources)
-    if sources.volatilities is not None:
-        panels |= volatilities(sources.volatilities, product, sessions)
+    panels |= _said(product, sessions, panels, sources)
     columns = {name: pl.Series(panel[there]).fill_nan(None) for name, panel in panels.items()}
     return pl.DataFrame({"date": pl.Series(sessions[there]).cast(pl.Date), **columns}).with_columns(
         order_book_id=pl.lit(product)
@@ -182,6 +185,19 @@ def _around(
     out["late_close"] = np.where(np.isfinite(out["spot"]), (sessions < _CLOSE_TOGETHER) * 1.0, np.nan)
     if sources.dividends is not None:
         out |= _dividends(dividends.of_index(sources.dividends, index), sessions, panels, rate)
+    return out
+
+
+def _said(
+    product: str, sessions: SessionArray, panels: Mapping[str, Float64Array], sources: _Sources
+) -> dict[str, Float64Array]:
+    """What models have said of it, (T,) each."""
+    out: dict[str, Float64Array] = {}
+    if sources.volatilities is not None:
+        out |= volatilities(sources.volatilities, product, sessions)
+    # A vendor's series has no roles.
+    if sources.terms is not None and "month_near" in panels:
+        out |= terms(sources.terms, product, sessions, {role: panels[f"month_{role}"] for role in OF_CURVE})
     return out
 
 

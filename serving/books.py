@@ -1,4 +1,7 @@
-"""What a registered book says of a session: a row a product (or pair) and horizon, with a forecast or a reason."""
+"""What a registered book says of a session: a row a product (or pair) and horizon, with a forecast or a reason.
+
+A task may tell of a product's contracts beside: these have rows where there is something to tell.
+"""
 
 from __future__ import annotations
 
@@ -52,19 +55,14 @@ class ServedBook:
 
 
 def _prediction(served: ServedBook, book: Book, session: np.datetime64) -> Prediction:
-    """The frame of a session: a row for each product of the book at each of its horizons."""
+    """The frame of a session: a row for each product of the book at each of its horizons, and those of contracts."""
     manifest, columns = served.manifest, columns_of(served.manifest)
-    told = book.forecast(session)
-    asked = pl.DataFrame({"product": book.products}).join(pl.DataFrame({"horizon": book.horizons}), how="cross")
-    strange = told.join(asked, on=["product", "horizon"], how="anti")
-    if len(strange) or told.select("product", "horizon").is_duplicated().any():
-        raise DataError("book", "it must forecast each of its products and horizons once", f"{len(told)} rows")
     after = following(served.store.calendar(), session)
     values = [_stored_value(name, kind) for name, kind in columns.values.items()]
-    frame = asked.join(told, on=["product", "horizon"], how="left", maintain_order="left").select(
+    frame = _asked(book, session).select(
         pl.lit(session.astype(object), pl.Date).alias("asof"),
         pl.lit(after.astype(object), pl.Date).alias("effective"),
-        pl.col("product").alias("asset"),
+        "asset",
         pl.lit(manifest.target).alias("target"),
         pl.col("horizon").cast(pl.Int64),
         pl.lit(served.ref.run_id).alias("run_id"),
@@ -75,8 +73,24 @@ def _prediction(served: ServedBook, book: Book, session: np.datetime64) -> Predi
     frame = frame.with_columns(reason=why).select(*KEYS, *columns.values, "reason").sort("asset", "horizon")
     without = frame.drop_nulls("reason").group_by("reason").agg(pl.col("asset").n_unique())
     left_out = dict(without.sort("asset", "reason", descending=[True, False]).rows())
-    with_one = frame.drop_nulls(columns.main)["asset"].n_unique()
+    with_one = frame.filter(pl.col("asset").is_in(book.products)).drop_nulls(columns.main)["asset"].n_unique()
     return Prediction(served.ref, manifest, frame, left_out, with_one / max(len(book.products), 1), served.store)
+
+
+def _asked(book: Book, session: np.datetime64) -> pl.DataFrame:
+    """Of a session every product and horizon once, whether told or not; contracts of them where they are told."""
+    told = book.forecast(session)
+    if "asset" not in told.columns:
+        told = told.with_columns(asset="product")
+    asked = pl.DataFrame({"product": book.products}).join(pl.DataFrame({"horizon": book.horizons}), how="cross")
+    strange = told.join(asked, on=["product", "horizon"], how="anti")
+    if len(strange) or told.select("asset", "horizon").is_duplicated().any():
+        raise DataError("book", "it must forecast each of its products and horizons once", f"{len(told)} rows")
+    of_product = pl.col("asset") == pl.col("product")
+    whole = asked.with_columns(asset="product").join(
+        told.filter(of_product), on=["product", "asset", "horizon"], how="left", maintain_order="left"
+    )
+    return pl.concat([whole, told.filter(~of_product).select(whole.columns)])
 
 
 def _stored_value(name: str, kind: type[pl.DataType]) -> pl.Expr:

@@ -23,6 +23,7 @@ from training.tracking import ModelRef, Tracking
 _LOADED: Final[Mapping[str, Callable[[ModelRef, Manifest, Store, str], Served]]] = {
     "alpha": ServedAlpha.load,
     "spread": ServedBook.load,
+    "term_structure": ServedBook.load,
     "volatility": ServedBook.load,
 }
 
@@ -34,7 +35,7 @@ def predict(
     asof: Day | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prediction:
-    """What a registered model says of a session: scores of the universe, volatilities of products, returns of pairs.
+    """What a registered model says of a session: scores of a universe, volatilities or curves of products, spreads.
 
     store   whose bars to look at (None: the store that the model was trained on)
     model   name@alias, name/version or runs:<run id>

@@ -67,6 +67,19 @@ SPREAD: Final = Columns(
     },
 )
 
+# Of term structures: the states of a product now, and what its model makes of each of its contracts.
+TERM: Final = Columns(
+    "pred_term",
+    "model_price",
+    {
+        "product": pl.String,
+        "month": pl.Int64,
+        **dict.fromkeys(("years", "quoted", "model_price", "residual", "z"), pl.Float64),
+        **dict.fromkeys(("chi", "chi_se", "xi", "xi_se", "convenience_yield"), pl.Float64),
+        **dict.fromkeys(("model", "status"), pl.String),
+    },
+)
+
 
 def columns_of(manifest: Manifest) -> Columns:
     """The columns that a model's predictions have."""
@@ -74,6 +87,8 @@ def columns_of(manifest: Manifest) -> Columns:
         return ALPHA
     if manifest.task == "spread":
         return SPREAD
+    if manifest.task == "term_structure":
+        return TERM
     return volatility_columns(volatility_config(manifest).forecast.levels)
 
 

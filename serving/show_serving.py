@@ -10,7 +10,7 @@ import polars as pl
 
 from features.panel import SessionArray
 from features.store import Store, Written
-from serving import show_spread, show_volatility
+from serving import show_spread, show_term, show_volatility
 from serving.compare import Comparison, VolatilityComparison
 from serving.prediction import Prediction, Span
 from serving.promote import Candidates
@@ -32,6 +32,10 @@ def predicted(prediction: Prediction, written: Written, path: Path, store: Store
     elif prediction.manifest.task == "spread":
         show_spread.predicted(prediction, _model(prediction.model))
         line(f"as of {asof}, for the sessions from {effective} on")
+        show_volatility.left_out(prediction)
+    elif prediction.manifest.task == "term_structure":
+        show_term.predicted(prediction, _model(prediction.model))
+        line(f"as of the settlement of {asof}, tradable from {effective}")
         show_volatility.left_out(prediction)
     else:
         _best_and_worst(prediction, store)
@@ -58,6 +62,8 @@ def predicted_range(span: Span, written: Written, paths: Sequence[Path]) -> None
         show_volatility.predicted_range(span, _model(first.model))
     elif first.manifest.task == "spread":
         show_spread.predicted_range(span, _model(first.model))
+    elif first.manifest.task == "term_structure":
+        show_term.predicted_range(span, _model(first.model))
     else:
         _sessions_scored(span)
         _in_sample(first, last)

@@ -1,4 +1,4 @@
-"""What is asked of a trained book: the volatility models of many series, each with its walk so far.
+"""What is asked of a trained book: the models of many series, each with its walk so far.
 
 A book is opened by its folder; its libraries are imported when one is opened, not before.
 """
@@ -14,11 +14,14 @@ import numpy as np
 import polars as pl
 
 from features.store import Store
-from models.volatility.base import Returns
 from training.manifest import Manifest
 
 # task -> (module, class)
-_BOOKS: Final = {"spread": ("training.spread_book", "SpreadBook"), "volatility": ("training.book", "Book")}
+_BOOKS: Final = {
+    "spread": ("training.spread_book", "SpreadBook"),
+    "term_structure": ("training.term_states", "TermStates"),
+    "volatility": ("training.book", "Book"),
+}
 
 
 class Book(Protocol):
@@ -30,23 +33,16 @@ class Book(Protocol):
 
     @property
     def horizons(self) -> tuple[int, ...]:
-        """Sessions ahead that it forecasts, rising."""
+        """Sessions ahead that it forecasts, rising; 0 alone where it tells of the session itself."""
 
     def extend(self, store: Store, asof: np.datetime64, say: Callable[[str], None]) -> Book:
         """The walk carried on to a session, refitted on the grid of the training; itself where it reaches that far."""
 
     def forecast(self, asof: np.datetime64) -> pl.DataFrame:
-        """What it forecasts of a session that the walk has reached: a row a product and horizon.
+        """What it says of a session that the walk has reached: a row a product and horizon.
 
-        product, horizon, model, status, reason (null where there is a forecast); sigma (a year), sigma_h and mu_h (of
-        the horizon), var_* and es_* by level, persistence, dof, margin, leverage, contracts: null where not known
-        """
-
-    def project(self, product: str, returns: Returns) -> pl.DataFrame:
-        """What the last fits of a product make of other returns: horizon, sigma (a year), sigma_h, model.
-
-        Errors  DataError for a product that it does not know, or cannot forecast; FitError where the returns lack what
-                the model needs
+        product, horizon, the values of its task's predictions (null where not known), reason (null where there is a
+        main value). A task whose products have parts names them: `asset` is a product itself or one of its contracts.
         """
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from features.panel import DataError
 from models.volatility.base import Returns
-from training.open_book import open_book
+from training.book import Book
 from training.tracking import PyfuncContext, PyfuncModel, set_pyfunc
 from training.volatility_config import REGRESSORS
 
@@ -25,7 +25,7 @@ class VolatilityBook(PyfuncModel):
 
     def load_context(self, context: PyfuncContext) -> None:
         """Read the book from its folder."""
-        self.book = open_book(Path(context.artifacts["scorer"]))
+        self.book = Book.load(Path(context.artifacts["scorer"]))
 
     def predict(
         self, context: PyfuncContext, model_input: pd.DataFrame, params: dict[str, object] | None = None

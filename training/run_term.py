@@ -100,7 +100,7 @@ def train_term(
         version,
         named.alias if named else None,
         term_structure.table(found),
-        predicts=False,
+        predicts=modelled,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -23,15 +23,18 @@ _FILE: Final = "term_structure.json"
 class TermBook:
     """Fitted models by product, each with its state after the last date of the training.
 
-    empty  product -> why it has no model
+    empty   product -> why it has no model
+    learnt  product -> last date that its fit has seen
     """
 
     fits: Mapping[str, FittedSchwartzSmith]
     empty: Mapping[str, str]
+    learnt: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write the book into a folder that is there."""
-        told = {"fits": {name: one.describe() for name, one in self.fits.items()}, "empty": dict(self.empty)}
+        fits = {name: one.describe() for name, one in self.fits.items()}
+        told = {"fits": fits, "empty": dict(self.empty), "learnt": dict(self.learnt)}
         (folder / _FILE).write_text(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
     @classmethod
@@ -43,7 +46,8 @@ class TermBook:
                 "model", f"its folder must hold {_FILE}", "none", str(folder), "Train it with daybar train."
             )
         told = json.loads(path.read_text(encoding="utf-8"))
-        return cls({name: FittedSchwartzSmith.restore(one) for name, one in told["fits"].items()}, told["empty"])
+        fits = {name: FittedSchwartzSmith.restore(one) for name, one in told["fits"].items()}
+        return cls(fits, told["empty"], told.get("learnt", {}))
 
     def priced(self, product: str, sessions: SessionArray, price: Float64Array, years: Float64Array) -> pl.DataFrame:
         """What the model of a product makes of prices of its contracts, a row a price in the order given.

@@ -1,4 +1,4 @@
-"""Futures: what models say of a product's volatility, as its forecasts stand in the store.  Source  04 §5 ML-03, §6.2
+"""Futures: what models say of a product's volatility and of its curve, as it stands in the store.  Source  04 §5-7
 
 The fields are one model's as far as its forecasts reach (features.forecasts): where another one takes over, a change is
 one of the model and no change of the market.
@@ -63,3 +63,51 @@ def fut_vol_forecast_slope(vol_forecast_5: Float64Array, vol_forecast_20: Float6
     Source  ML-03, 04 §5, §6.2
     """
     return np.log(vol_forecast_20 / vol_forecast_5)
+
+
+@factor("Product", zh="短期偏离χ", unit="ln", known="settle", sets=_SETS)
+def fut_ss_short(ss_chi: Float64Array) -> Float64Array:
+    """Short-term deviation of the log price from its long-term level, as the term-structure model filters it.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: dear now, and expected to come down
+    NaN     no states were told of that session
+    Source  Schwartz and Smith (2000); 04 §7.1
+    """
+    return ss_chi * 1.0
+
+
+@factor("Product", zh="模型净便利收益", unit="p.a.", known="settle", sets=_SETS)
+def fut_ss_yield(ss_yield: Float64Array) -> Float64Array:
+    """Instantaneous convenience yield net of storage that the term-structure model finds in the whole curve.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: backwardation beyond the rate, tight supply
+    NaN     no states were told of that session
+    Source  04 §7.1
+    """
+    return ss_yield * 1.0
+
+
+@factor("Product", zh="主力合约期限结构残差", unit="sd", known="settle", sets=_SETS)
+def fut_ss_z_dominant(ss_z_dominant: Float64Array) -> Float64Array:
+    """Log price of the dominant contract less the term-structure model's, in standard deviations.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: dear against the rest of the curve
+    NaN     no states were told of that session; the model is not measured by the contract
+    Source  04 §6.2, §7.1
+    """
+    return ss_z_dominant * 1.0
+
+
+@factor("Product", zh="次主力减主力期限结构残差", unit="sd", known="settle", sets=_SETS)
+def fut_ss_z_spread(ss_z_sub_dominant: Float64Array, ss_z_dominant: Float64Array) -> Float64Array:
+    """How much dearer the sub-dominant contract is against the term-structure model than the dominant one.
+
+    Shape   (T, N) -> (T, N)
+    Sign    positive: the later contract is dear; what is long of it and short of the dominant one shall lose
+    NaN     no states were told of that session; the model is not measured by one of the contracts
+    Source  04 §6.2, §7.1
+    """
+    return ss_z_sub_dominant - ss_z_dominant

@@ -9,7 +9,7 @@ import numpy as np
 from features.catalogue import catalogue
 from features.continuous import continuous
 from features.fields import ROLE_NAMES
-from features.forecasts import HORIZONS
+from features.forecasts import HORIZONS, OF_CURVE
 from features.panel import Float64Array, Panels, SessionArray
 from features.plan import compute, plan
 from features.product_panels import product_panels
@@ -60,6 +60,8 @@ def _said(sessions: int, rng: np.random.Generator) -> dict[str, Float64Array]:
     silent = rng.random(sessions) < 0.02
     out = {f"vol_forecast_{h}": level ** (1 / (1 + h / 50)) for h in HORIZONS}
     out["vol_forecast_switch"] = (rng.random(sessions) < 0.02) * 1.0
+    out |= {name: np.cumsum(0.01 * rng.standard_normal(sessions)) for name in ("ss_chi", "ss_xi", "ss_yield")}
+    out |= {f"ss_z_{role}": rng.standard_normal(sessions) for role in OF_CURVE}
     return {name: np.where(silent, np.nan, panel) for name, panel in out.items()}
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from features.fields import FIELDS
-from features.forecasts import HORIZONS, led, volatilities
+from features.forecasts import HORIZONS, led, terms, volatilities
 
 DAYS = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(10)]
 SESSIONS = np.array(DAYS, dtype="datetime64[D]")
@@ -90,3 +90,56 @@ def test_the_order_of_runs_is_by_all_that_they_say():
     assert led(rows)["run_id"].to_list() == ["a", "a", "b"]
     both = pl.DataFrame({"asof": [DAYS[0]] * 2, "run_id": ["a", "b"], "count": [1, 5]})
     assert led(both)["run_id"].to_list() == ["b"]
+
+
+def told(run: str, days: list[dt.date], chi: float, contracts: dict[int, float]) -> pl.DataFrame:
+    """States of RB and the distances of its contracts."""
+    keys = {"run_id": pl.lit(run), "product": pl.lit("RB"), "model_price": pl.lit(3000.0)}
+    state = {"chi": pl.lit(chi), "xi": pl.lit(8.0), "convenience_yield": pl.lit(0.1)}
+    parts = [pl.DataFrame({"asof": days, "asset": "RB"}).with_columns(**state)]
+    for month, z in contracts.items():
+        parts.append(pl.DataFrame({"asof": days, "asset": f"RB{month - 200000}", "month": month, "z": z}))
+    return pl.concat(parts, how="diagonal").with_columns(**keys)
+
+
+MONTHS = {
+    "near": np.array([202402.0] * 6 + [202403.0] * 4),
+    "dominant": np.full(10, 202405.0),
+    "sub_dominant": np.array([np.nan] * 3 + [202410.0] * 7),
+}
+CONTRACTS = {202402: 0.5, 202403: 0.7, 202405: -1.5, 202410: 2.0}
+
+
+def test_states_and_the_distances_of_roles_stand_on_their_session():
+    found = terms(told("a", DAYS[1:], 0.2, CONTRACTS), "RB", SESSIONS, MONTHS)
+    assert set(found) == {name for name in FIELDS if name.startswith("ss_")}
+    assert found["ss_chi"][1:].tolist() == [0.2] * 9
+    assert (found["ss_xi"][5], found["ss_yield"][5]) == (8.0, 0.1)
+    assert found["ss_z_near"][1:].tolist() == [0.5] * 5 + [0.7] * 4
+    assert found["ss_z_dominant"][1:].tolist() == [-1.5] * 9
+    np.testing.assert_array_equal(found["ss_z_sub_dominant"], [np.nan] * 3 + [2.0] * 7)
+    assert all(np.isnan(panel[0]) for panel in found.values())
+
+
+def test_states_and_distances_of_a_session_are_of_one_run():
+    rows = pl.concat(
+        [told("long", DAYS[:7], 0.2, CONTRACTS), told("new", DAYS[5:], 0.9, {202405: 4.0, 202403: -4.0})],
+        how="diagonal",
+    )
+    found = terms(rows.sample(fraction=1.0, shuffle=True, seed=3), "RB", SESSIONS, MONTHS)
+    assert found["ss_chi"].tolist() == [0.2] * 7 + [0.9] * 3
+    assert found["ss_z_dominant"].tolist() == [-1.5] * 7 + [4.0] * 3
+    assert found["ss_z_near"].tolist() == [0.5] * 6 + [0.7] + [-4.0] * 3
+    assert np.isnan(found["ss_z_sub_dominant"][7:]).all()
+
+
+def test_states_that_were_withdrawn_and_contracts_without_a_distance_are_no_words():
+    rows = told("a", DAYS, 0.2, CONTRACTS)
+    gone = rows.with_columns(model_price=pl.when(pl.col("asof") > DAYS[4]).then(pl.col("model_price")))
+    found = terms(gone, "RB", SESSIONS, MONTHS)
+    assert np.isnan(found["ss_chi"][:5]).all()
+    assert np.isnan(found["ss_z_dominant"][:5]).all()
+    assert np.isfinite(found["ss_z_dominant"][5:]).all()
+    blank = rows.with_columns(z=pl.when(pl.col("month") != 202405).then(pl.col("z")))
+    assert np.isnan(terms(blank, "RB", SESSIONS, MONTHS)["ss_z_dominant"]).all()
+    assert all(np.isnan(panel).all() for panel in terms(rows, "HC", SESSIONS, MONTHS).values())

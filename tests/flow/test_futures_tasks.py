@@ -61,12 +61,16 @@ def test_a_range_of_spreads_is_predicted(daybar: Daybar, market: Path) -> None:
     assert "10 sessions" in answer.out
 
 
-def test_a_term_structure_is_trained_and_says_that_it_predicts_nothing(daybar: Daybar, market: Path) -> None:
+def test_a_term_structure_is_trained_and_tells_states_of_a_session(daybar: Daybar, market: Path) -> None:
     said = trained(daybar, market, "term_structure")
-    assert "next: daybar predict" not in said
-    refusal = daybar("predict", "term_structure@champion", "--home", market).refusal()
-    assert refusal["must"] == "its task must be one that predicts: alpha, spread, volatility"
-    assert "daybar ui" in refusal["help"]
+    assert "next: daybar predict term_structure@champion" in said
+    answer = daybar("predict", "term_structure@champion", "--home", market)
+    assert answer.code == 0, answer.err
+    assert "term_structure 1: states of 2 products" in answer.out
+    told = Store(market / "store").scan("pred_term").collect()
+    states = told.filter(pl.col("asset") == pl.col("product"))
+    assert (states["chi"].count(), set(states["asset"])) == (2, {"SC", "IF"})
+    assert told["z"].count() >= 8
 
 
 @pytest.mark.parametrize("verb", ["watch", "promote", "predict --diff"])

@@ -67,13 +67,11 @@ def fit(
 
 def book(data: TermData, found: Mapping[str, TermProduct]) -> TermBook:
     """The models that were judged, with their states after the last date."""
-    fits = {
-        name: replace(one.model.fitted, state=one.model.seen.state)
-        for name, one in found.items()
-        if one.model is not None
-    }
+    models = {name: (one.model, one.series.dates) for name, one in found.items() if one.model is not None}
+    fits = {name: replace(model.fitted, state=model.seen.state) for name, (model, _) in models.items()}
+    learnt = {name: str(dates[~model.holdout][-1]) for name, (model, dates) in models.items()}
     empty = {name: one.absent["term"] for name, one in found.items() if one.model is None}
-    return TermBook(fits, {**data.empty, **empty})
+    return TermBook(fits, {**data.empty, **empty}, learnt)
 
 
 def judge(config: TermConfig, data: TermData, found: Mapping[str, TermProduct]) -> SpreadEvidence:

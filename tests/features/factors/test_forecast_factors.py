@@ -39,3 +39,11 @@ def test_the_slope_is_over_horizons():
     panels = market()
     expected = np.log(panels["vol_forecast_20"] / panels["vol_forecast_5"])
     np.testing.assert_allclose(value_of("fut_vol_forecast_slope", panels), expected, rtol=1e-12)
+
+
+def test_factors_of_a_curve_are_what_was_said_and_the_later_contract_less_the_dominant_one():
+    panels = market()
+    for factor, field in (("short", "ss_chi"), ("yield", "ss_yield"), ("z_dominant", "ss_z_dominant")):
+        np.testing.assert_array_equal(value_of(f"fut_ss_{factor}", panels), panels[field])
+    expected = panels["ss_z_sub_dominant"] - panels["ss_z_dominant"]
+    np.testing.assert_array_equal(value_of("fut_ss_z_spread", panels), expected)
