@@ -39,7 +39,7 @@ def candidacy(screened: Sequence[PairScreening], sessions: SessionArray) -> tupl
     """How often a pair is a candidate, and what that means for the numbers."""
     if not screened:
         return ()
-    passed = [not one.reason for one in screened]
+    passed = [one.is_candidate for one in screened]
     holding = np.searchsorted(np.array([one.session for one in screened]), sessions, side="right") - 1
     share = float(np.mean(np.array(passed)[holding[holding >= 0]]))
     return (

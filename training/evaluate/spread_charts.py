@@ -85,6 +85,9 @@ def spread_and_trades(pair: PairEvidence, rule: RuleTrading | None, *, points: i
     styled(figure, f"Spread with bands{traded} 价差、区间与交易", "log spread, %", height=430)
     if pair.holdout is not None and pair.holdout.any():
         shade(figure, pair.sessions, pair.holdout)
+    for first, last in series.candidacies(pair):
+        ends = {"x0": str(pair.sessions[first]), "x1": str(pair.sessions[last]), "y0": 0, "y1": 0.03, "yref": "paper"}
+        figure.add_shape(type="rect", fillcolor=GREEN, line_width=0, opacity=0.6, **ends)
     return figure
 
 

@@ -80,6 +80,11 @@ class PairScreening:
     half_life: float
     reason: str
 
+    @property
+    def is_candidate(self) -> bool:
+        """Whether the pair may be entered until the next one."""
+        return not self.reason
+
 
 @dataclass(frozen=True)
 class PairEvidence:

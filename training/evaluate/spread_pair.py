@@ -14,7 +14,10 @@ from training.evaluate.spread_words import WHY_LEFT, certainty, pair_note, verdi
 from training.evaluate.volatility_words import p_value
 
 MOST_TRADES = 200
-_DISTANCE = "The line is the distance from the mean, by the hedge and the mean that the model held then."
+_DISTANCE = (
+    "The line is the distance from the mean, by the hedge and the mean that the model held then. "
+    "The green strip at the foot: the pair is a candidate."
+)
 SCORE_HEAD = (
     "R²",
     "p",

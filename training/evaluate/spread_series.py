@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from features.panel import Float64Array, IntArray, SessionArray
+from training.evaluate.spread_evidence import PairEvidence
 
 SHARES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 WINDOW: Final = 250  # sessions whose quantiles are drawn behind a basis
@@ -49,6 +50,17 @@ def broken_sessions(rows: IntArray, life: IntArray, sessions: SessionArray) -> S
     taken = sessions[rows]
     at = np.flatnonzero(np.diff(life[rows])) + 1
     return np.insert(taken, at, taken[at])
+
+
+def candidacies(pair: PairEvidence) -> tuple[tuple[int, int], ...]:
+    """First and last row of every span over which a pair of products was a candidate; none of other pairs."""
+    if not pair.screenings or not len(pair.sessions):
+        return ()
+    days = np.array([one.session for one in pair.screenings])
+    holds = np.searchsorted(days, pair.sessions, side="right") - 1
+    told = np.append([one.is_candidate for one in pair.screenings], False)[holds]
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], told, [False]]).astype(np.int64)))
+    return tuple((int(first), int(last) - 1) for first, last in turns.reshape(-1, 2))
 
 
 def extremes(values: Float64Array) -> tuple[int, ...]:
