@@ -292,7 +292,7 @@ class SpreadBook:
                 of_level = {"z": float(track.z[row]), "half_life": float(track.half_life[row])}
                 told |= {what: value for what, value in of_level.items() if math.isfinite(value)}
             else:
-                told["reason"] = _why_nothing(series, row, status)
+                told["reason"] = _why_nothing(series, track, row, status)
             rows.append(told)
         return rows
 
@@ -307,13 +307,16 @@ def _not_the_same(one: PairWalk, data: SpreadData) -> str:
     return ""
 
 
-def _why_nothing(series: Series, row: int, status: str) -> str:
+def _why_nothing(series: Series, track: Track, row: int, status: str) -> str:
     """Why a model says nothing of a row that has a pair."""
     if not series.legs.both[row]:
         return f"a leg has no price on {series.sessions[row]}"
     if FAILED in status:
         return status
-    return "too short: the spread has no deviation yet" if status else "too short: no regression is fitted yet"
+    others = bool(np.isfinite(track.change[row]).any())
+    if others or not status:
+        return "too short: no regression over this horizon is fitted yet"
+    return "the spread has no deviation: it hardly moved, or began within the quarter"
 
 
 def empty_walk(config: SpreadConfig, name: str, why: str) -> PairWalk:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -107,7 +108,6 @@ def walk_pool(
     panel: PooledPanel,
     plan: PoolPlan,
     known: Sequence[PoolFit] = (),
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PoolWalk:
     """Walk a panel from its first session to its last.
 
@@ -118,12 +118,13 @@ def walk_pool(
     made = {(fit.origin, fit.horizon): fit for fit in known}
     fits: list[PoolFit] = []
     before: dict[int, PoolFit] = {}
-    grid = origins(panel, plan)
-    for done, (origin, stop) in enumerate(zip(grid, [*grid[1:], len(panel.sessions)], strict=True)):
-        progress(done, len(grid))
+    grid = [*origins(panel, plan.every), len(panel.sessions)]
+    for origin, stop in pairwise(grid):
         rows = np.flatnonzero((panel.session >= origin) & (panel.session < stop))
         for k, horizon in enumerate(panel.horizons):
             fit = made.get((panel.sessions[origin], horizon)) or _fit(spec, panel, plan, origin, k, before.get(horizon))
+            if fit is None:
+                continue
             before[horizon] = fit
             fits.append(fit)
             if len(rows):
@@ -132,14 +133,12 @@ def walk_pool(
     return PoolWalk(tuple(fits), yhat, error)
 
 
-def origins(panel: PooledPanel, plan: PoolPlan) -> list[int]:
-    """Positions of the sessions of fitting: first ones of a month or quarter, once the longest horizon has enough.
+def origins(panel: PooledPanel, every: Literal["month", "quarter"]) -> list[int]:
+    """Positions of the first sessions of months or quarters.
 
     That a month has begun is known at the close of its first session, from the month of the session before.
     """
-    first = np.flatnonzero(np.diff(period(panel.sessions, plan.every))) + 1
-    longest = len(panel.horizons) - 1
-    return [int(at) for at in first if _sessions(panel, _seen(panel, plan, int(at), longest)) >= plan.least]
+    return [int(at) + 1 for at in np.flatnonzero(np.diff(period(panel.sessions, every)))]
 
 
 def period(sessions: SessionArray, every: Literal["month", "quarter"]) -> IntArray:
@@ -156,19 +155,22 @@ def _seen(panel: PooledPanel, plan: PoolPlan, origin: int, k: int) -> IntArray:
     return np.asarray(rows[np.isfinite(panel.label[rows, k])])
 
 
-def _sessions(panel: PooledPanel, rows: IntArray) -> int:
-    return len(np.unique(panel.session[rows]))
-
-
 def _fit(
     spec: SpreadRegression, panel: PooledPanel, plan: PoolPlan, origin: int, k: int, before: PoolFit | None
-) -> PoolFit:
-    """The regression of one horizon on the rows of a session; where it cannot be made the one before stands."""
+) -> PoolFit | None:
+    """The regression of one horizon on the rows of a session; where it cannot be made the one before stands.
+
+    None where there was none before and there are too few sessions yet.
+    """
     horizon, day = panel.horizons[k], panel.sessions[origin]
     rows = _seen(panel, plan, origin, k)
-    X, session = panel.X[rows], panel.session[rows]
+    X, session, count = panel.X[rows], panel.session[rows], len(np.unique(panel.session[rows]))
+    if count < plan.least and before is None:
+        return None
     y = panel.label[rows, k] / (panel.deviation[rows] * np.sqrt(horizon))
     try:
+        if count < plan.least:
+            raise FitError("regression of spreads", f"it needs {plan.least} sessions with an outcome", f"{count}")
         fitted = spec.fit(X, y, session, panel.columns, horizon + 1, plan.seed)
     except FitError as refusal:
         why = f"{refusal.must}; found {refusal.found}"
@@ -177,7 +179,7 @@ def _fit(
         kept = before.rows, before.sessions, before.error, before.fitted
         return PoolFit(day, horizon, f"{KEPT}: {why}", *kept)
     error = float(np.sqrt(np.mean((y - fitted.predict(X)) ** 2)))
-    return PoolFit(day, horizon, OK, len(rows), _sessions(panel, rows), error, fitted)
+    return PoolFit(day, horizon, OK, len(rows), count, error, fitted)
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,8 @@ class Pool:
     fits: Mapping[str, tuple[PoolFit, ...]] = field(repr=False)
 
     def latest(self, model: str) -> dict[int, PoolFit]:
-        """Horizon -> the last fit of a model; without one for some horizon, none."""
-        last = {fit.horizon: fit for fit in self.fits.get(model, ())}
-        return last if all(fit.fitted is not None for fit in last.values()) else {}
+        """Horizon -> the last fit of a model; those that have none are left out."""
+        return {fit.horizon: fit for fit in self.fits.get(model, ()) if fit.fitted is not None}
 
     def importance(self, model: str) -> dict[int, dict[str, float]]:
         """Horizon -> mean over the fits of a model of each column's share in what they do."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from features.panel import Float64Array
+from features.panel import Float64Array, IntArray
 from models.base import FitError
 from models.spread.regression import SpreadRegression
 from tests.features.synthetic_futures import WEEKDAYS
@@ -56,6 +57,12 @@ def until(whole: PooledPanel, stop: int) -> PooledPanel:
         label[whole.session[rows] + h >= stop, k] = np.nan
     part = {name: getattr(whole, name)[rows] for name in ("session", "pair", "row", "X", "deviation")}
     return replace(whole, sessions=whole.sessions[:stop], label=label, **part)
+
+
+def fitted_on(given: PooledPanel, plan: PoolPlan = PLAN) -> list[int]:
+    """Positions of the sessions on which the longest horizon is fitted."""
+    found = walk_pool(SpreadRegression(strengths=(0.1,), folds=1), given, plan)
+    return [int(given.sessions.searchsorted(fit.origin)) for fit in found.fits if fit.horizon == given.horizons[-1]]
 
 
 def ic(found: PoolWalk, given: PooledPanel, k: int) -> float:
@@ -110,7 +117,7 @@ def test_forecasts_are_those_of_a_day_that_knows_nothing_later(spec: SpreadRegre
 @pytest.mark.parametrize("horizon", [0, 1])
 def test_a_fit_sees_outcomes_that_were_known_a_session_before(horizon: int) -> None:
     whole = panel(3, r2=0.3)
-    grid = origins(whole, PLAN)
+    grid = fitted_on(whole)
     last = grid[2] - whole.horizons[horizon] - 1
     for row_session, changes in ((last, True), (last + 1, False)):
         label = whole.label.copy()
@@ -125,16 +132,18 @@ def test_a_fit_sees_outcomes_that_were_known_a_session_before(horizon: int) -> N
 
 def test_fits_are_made_on_first_sessions_of_quarters_with_enough_behind_them() -> None:
     one = panel(4)
-    for every, share in (("quarter", 3), ("month", 1)):
-        grid = origins(one, replace(PLAN, every=every))
+    shares: dict[Literal["month", "quarter"], int] = {"quarter": 3, "month": 1}
+    for every, share in shares.items():
+        grid = fitted_on(one, replace(PLAN, every=every))
+        assert set(grid) <= set(origins(one, every))
         months = one.sessions.astype("datetime64[M]").astype(int)
         assert all(months[at] // share != months[at - 1] // share for at in grid)
-        assert np.diff(period(one.sessions, every)[grid]).tolist() == [1] * (len(grid) - 1)
+        assert period(one.sessions, every)[grid].tolist() == list(range(*_span(period(one.sessions, every)[grid])))
         # the longest horizon has 500 sessions whose outcome is known at the first fit, and not one quarter before
         assert 500 <= grid[0] - 5 - 1 + 1 < 500 + 23 * share
     found = walk_pool(NET, one, PLAN)
-    assert np.isnan(found.yhat[one.session < origins(one, PLAN)[0]]).all()
-    assert np.isfinite(found.yhat[one.session >= origins(one, PLAN)[0]]).all()
+    assert np.isnan(found.yhat[one.session < fitted_on(one)[0], 1]).all()
+    assert np.isfinite(found.yhat[one.session >= fitted_on(one)[0]]).all()
     assert {fit.sessions for fit in found.fits if fit.horizon == 5}.pop() >= 500
     short = walk_pool(NET, one, replace(PLAN, train=600))
     assert max(fit.sessions for fit in short.fits) <= 600
@@ -152,6 +161,36 @@ def test_carried_on_after_a_folder_is_what_was_at_once(spec: SpreadRegression, t
     np.testing.assert_array_equal(carried.yhat, once.yhat)
     np.testing.assert_array_equal(carried.error, once.error)
     assert carried.fits[0] is back.fits["m"][0]
+
+
+def _span(rising: IntArray) -> tuple[int, int]:
+    return int(rising[0]), int(rising[-1]) + 1
+
+
+def test_a_horizon_that_seldom_ends_within_a_pair_waits_alone() -> None:
+    one = panel(9, r2=0.3)
+    label = one.label.copy()
+    label[one.session % 4 > 0, 1] = np.nan
+    found = walk_pool(NET, replace(one, label=label), PLAN)
+    assert not [fit for fit in found.fits if fit.horizon == 5]
+    assert np.isnan(found.yhat[:, 1]).all()
+    np.testing.assert_array_equal(found.yhat[:, 0], walk_pool(NET, one, PLAN).yhat[:, 0])
+
+
+def test_a_panel_that_is_too_short_has_no_fit() -> None:
+    one = panel(9, sessions=300)
+    found = walk_pool(NET, one, PLAN)
+    assert found.fits == ()
+    assert np.isnan(found.yhat).all()
+
+
+def test_a_horizon_whose_outcomes_run_dry_keeps_its_fit() -> None:
+    one = panel(9, r2=0.3, horizons=(1,))
+    label = np.where(one.session[:, None] > 700, np.nan, one.label)
+    found = walk_pool(NET, replace(one, label=label), replace(PLAN, train=600))
+    assert found.fits[0].status == OK
+    assert found.fits[-1].status.startswith(f"{KEPT}: it needs 500 sessions with an outcome; found ")
+    assert np.isfinite(found.yhat[-1]).all()
 
 
 class Failing:
@@ -174,7 +213,7 @@ def test_where_a_fit_fails_the_one_before_stands_and_that_is_kept(tmp_path: Path
     assert statuses[0] == OK
     assert all(status == f"{KEPT}: it must be fitted; found nothing" for status in statuses[1:])
     assert len(statuses) > 3
-    assert np.isfinite(found.yhat[one.session >= origins(one, PLAN)[0]]).all()
+    assert np.isfinite(found.yhat[one.session >= fitted_on(one)[0]]).all()
     Pool(COLUMNS, {}, {"m": found.fits}).save(tmp_path)
     back = walk_pool(Failing(0), one, PLAN, Pool.load(tmp_path).fits["m"])  # type: ignore[arg-type]
     np.testing.assert_array_equal(back.yhat, found.yhat)

@@ -197,7 +197,7 @@ def test_a_forecast_is_the_return_that_the_regression_expects(store: Store) -> N
 def test_before_the_first_fit_there_is_a_reason(store: Store) -> None:
     late = spread_config(**{**POOLED, "pool": {**POOLED["pool"], "least": 240}}, serve="net")
     told = book_of(late, store).forecast(days_of(store)[200])
-    assert set(told["reason"]) == {"too short: no regression is fitted yet"}
+    assert set(told["reason"]) == {"too short: no regression over this horizon is fitted yet"}
 
 
 def test_a_history_that_is_another_takes_no_part(store: Store, tmp_path: Path) -> None:
