@@ -57,12 +57,13 @@ def volatility_columns(levels: tuple[float, ...]) -> Columns:
     return Columns("pred_vol", "sigma", values)
 
 
-# Of pairs: the spread excess return over the horizon, its standard deviation, the distance from the mean.
+# Of pairs: the spread excess return over the horizon, its standard deviation, the distance from the mean, and how much
+# of the second leg is sold against one of the first.
 SPREAD: Final = Columns(
     "pred_spread",
     "yhat",
     {
-        **dict.fromkeys(("yhat", "se", "z", "half_life"), pl.Float64),
+        **dict.fromkeys(("yhat", "se", "z", "half_life", "hedge"), pl.Float64),
         **dict.fromkeys(("model", "status"), pl.String),
     },
 )

@@ -22,11 +22,15 @@ def predicted(prediction: Prediction, title: str) -> None:
         *((10_000 * pl.col(str(h))).round(1).alias(f"bp in {h}") for h in horizons),
         pl.col("z").round(2),
         pl.col("half_life").round(1),
+        pl.col("hedge").round(3),
         "model",
         "status",
     )
     console.print(frame_table(table, f"{title}: spread excess returns of {len(table)} pair{'s' * (len(table) > 1)}"))
-    line("long the far leg, short the near one, equal value; basis points beyond what an unchanged curve earns")
+    line(
+        "long the first or far leg, short `hedge` times its value of the other; "
+        "basis points beyond what an unchanged curve earns"
+    )
 
 
 def predicted_range(span: Span, title: str) -> None:

@@ -35,6 +35,7 @@ SCHEMA: Final[Mapping[str, type[pl.DataType]]] = {
     "se": pl.Float64,
     "z": pl.Float64,
     "half_life": pl.Float64,
+    "hedge": pl.Float64,
     "model": pl.String,
     "status": pl.String,
     "reason": pl.String,
@@ -204,6 +205,7 @@ class SpreadBook:
         yhat      spread excess return over the horizon: far leg less near leg, less what an unchanged curve earns
         se        standard deviation of it; z: distance of the spread from its mean in standard deviations
         half_life sessions; null where nothing is told to return
+        hedge     value of the second leg that is sold against one of the first
         reason    null where there is a forecast
         Errors    DataError where the book was not carried on over a store yet
         """
@@ -289,7 +291,7 @@ class SpreadBook:
             yhat = float(track.change[row, k] - carry[k])
             if math.isfinite(yhat):
                 told |= {"yhat": yhat, "se": float(track.error[row, k])}
-                of_level = {"z": float(track.z[row]), "half_life": float(track.half_life[row])}
+                of_level = {what: float(getattr(track, what)[row]) for what in ("z", "half_life", "hedge")}
                 told |= {what: value for what, value in of_level.items() if math.isfinite(value)}
             else:
                 told["reason"] = _why_nothing(series, track, row, status)

@@ -87,6 +87,8 @@ def test_a_candidate_has_a_forecast_and_another_pair_a_reason(carried: SpreadBoo
             seen.add(why.split(":")[0])
             assert rows["reason"].to_list() == [why or None] * 2
             assert rows["yhat"].is_null().to_list() == [bool(why)] * 2
+            held = carried.walks[name].tracks["ar1"].hedge[row]
+            assert rows["hedge"].to_list() == [None if why else held] * 2
     assert seen == {"", "no candidate"}
 
 
