@@ -87,11 +87,6 @@ def clock(sessions: SessionArray) -> Float64Array:
     return np.asarray(np.busday_count(_EPOCH, sessions.astype("datetime64[D]")) / WEEKDAYS_A_YEAR)
 
 
-def week(days: SessionArray) -> IntArray:
-    """The number of each day's week, which begins on Monday."""
-    return np.asarray((days.astype("datetime64[D]").astype(np.int64) + _MONDAY) // 7)
-
-
 def gather(config: TermConfig, store: Store, say: Callable[[str], None] = lambda line: None) -> TermData:
     """Every series of the config, up to its end or the last session stored.
 
@@ -158,7 +153,8 @@ def series_of(
     sessions = chain.sessions[first:]
     row = np.arange(len(sessions))
     if config.curves.every == "week":
-        row = np.flatnonzero(np.append(np.diff(week(sessions)) != 0, True))
+        week = (sessions.astype(np.int64) + _MONDAY) // 7
+        row = np.flatnonzero(np.append(np.diff(week) != 0, True))
     panels = product_panels(chain, holding, continuous(chain, holding, max_gap=roll.max_gap))
     if not np.isfinite(chain["open_interest"]).any():
         notes = (*notes, "open interest is not published: contracts are liquid by volume alone")

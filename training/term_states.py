@@ -25,7 +25,7 @@ from models.spread.term_curve import Curve, Filtered, TermState
 from training.manifest import Manifest
 from training.term_book import TermBook
 from training.term_config import TermConfig
-from training.term_data import TermSeries, clock, gather, week
+from training.term_data import TermSeries, clock, gather
 
 NOW: Final = 0  # the horizon of a state: it is no forecast
 SCHEMA: Final[Mapping[str, type[pl.DataType]]] = {
@@ -55,14 +55,13 @@ class Track:
         end = int(low[0]) if len(low) else len(series.curve)
         return cls(series, fitted.filter(series.curve.part(0, end)))
 
-    def before(self, asof: np.datetime64, by_week: bool) -> TermState | None:
-        """The state after the grid's last date before a session's week, or before the session; None without one.
+    def before(self, asof: np.datetime64) -> TermState | None:
+        """The state after the grid's last date before a session; None without one.
 
-        Errors  FitError where a price before it has no log
+        Errors  FitError where a price on the grid before it has no log
         """
-        dates = np.append(self.series.dates, asof)
-        earlier = (week(dates) < week(dates)[-1]) if by_week else dates < asof
-        at = int(np.count_nonzero(earlier)) - 1
+        # The series ends on the session or later, so the date that ends a session's own week is never before it.
+        at = int(np.searchsorted(self.series.dates, asof)) - 1
         if at >= len(self.seen.time):
             day = self.series.dates[len(self.seen.time)]
             raise FitError("term structure", "a model of log prices needs positive ones", f"another on {day}")
@@ -154,7 +153,7 @@ class TermStates:
         if t >= len(series.sessions) or series.sessions[t] != asof or not np.isfinite(series.price[t]).any():
             return f"no contract is liquid on {asof}"
         try:
-            state = track.before(asof, self.config.curves.every == "week")
+            state = track.before(asof)
             seen = fitted.filter(Curve(clock(series.sessions[t : t + 1]), *_row(series, t)), state)
         except FitError as error:
             return f"{error.must}; found {error.found}"

@@ -18,7 +18,7 @@ from training.manifest import Manifest
 from training.tasks import term_structure
 from training.term_book import TermBook
 from training.term_config import TermConfig
-from training.term_data import TermData, clock, gather, week
+from training.term_data import TermData, clock, gather
 from training.term_fit import TermProduct
 from training.term_states import TermStates, Track
 
@@ -106,7 +106,8 @@ def test_a_session_within_a_week_follows_the_weeks_before_alone(extended, data, 
     inside = 0
     for day in days:
         t = int(np.searchsorted(series.sessions, day))
-        ends = [row for row in series.row if week(series.sessions[row : row + 1]) < week(series.sessions[t : t + 1])]
+        monday = day - (day.astype(np.int64) + 3) % 7
+        ends = [row for row in series.row if series.sessions[row] < monday]
         own = [*ends, t]
         curve = Curve(clock(series.sessions[own]), series.price[own], series.years[own])
         seen = fitted.filter(curve)
