@@ -23,7 +23,7 @@ from training.spread_config import SpreadConfig
 from training.spread_cross import CrossSeries
 from training.spread_data import Series
 from training.spread_legs import hedge_of, life_of, traded_legs
-from training.spread_screened import candidacy, screenings, tests_of, untested
+from training.spread_screened import candidacy, lost, said_now, screenings, tests_of, untested
 from training.spread_walk import OK, Refit, Track
 
 # Foretells that the spread of these two contracts stays where it is: its excess return is less what a curve that does
@@ -87,7 +87,7 @@ def judge_pair(config: SpreadConfig, walk: PairWalk, series: Series) -> PairEvid
     screened = screenings(series) if isinstance(series, CrossSeries) else ()
     return PairEvidence(
         name=series.name,
-        zh=PRODUCT_NAMES.get(series.product, ""),
+        zh=_chinese(series),
         kind=config.pairs.kind,
         legs=(str(series.far[at]), str(series.near[at])),
         sessions=series.sessions,
@@ -102,10 +102,10 @@ def judge_pair(config: SpreadConfig, walk: PairWalk, series: Series) -> PairEvid
         tradings=tradings,
         half_lives=_half_lives(config, base, series),
         holdout=last,
-        now=_now(served, found.forecast[config.served][:, k], label.horizon),
+        now=_now(served, found.forecast[config.served][:, k], label.horizon) | said_now(series, served.hedge),
         tests=tests_of(screened),
         screenings=screened,
-        notes=(*_notes(walk), *candidacy(screened, series.sessions)),
+        notes=(*_notes(walk), *candidacy(screened, series.sessions), *lost(series)),
         absent={"tradings": why, "tests": untested(series)},
     )
 
@@ -206,6 +206,11 @@ def _of(fit: Refit, part: str) -> float:
 def _interval(fit: Refit) -> tuple[float, float]:
     low, high = getattr(fit.fitted, "half_life_interval", (math.nan, math.nan))
     return float(low), float(high)
+
+
+def _chinese(series: Series) -> str:
+    products = series.pair if isinstance(series, CrossSeries) else (series.product,)
+    return " ".join(PRODUCT_NAMES.get(product, "") for product in products)
 
 
 def _now(track: Track, forecast: Float64Array, horizon: int) -> dict[str, str]:

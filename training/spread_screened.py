@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from features.panel import SessionArray
+from features.panel import Float64Array, SessionArray
 from training.evaluate.spread_evidence import PairScreening, PairTest
 from training.spread_cross import CrossSeries
 from training.spread_data import Series
@@ -45,6 +45,26 @@ def candidacy(screened: Sequence[PairScreening], sessions: SessionArray) -> tupl
     return (
         f"a candidate by {sum(passed)} of {len(passed)} screenings, on {share:.0%} of the sessions since "
         f"{screened[0].session}: no trade is entered on others; forecasts are judged on all",
+    )
+
+
+def said_now(series: Series, hedge: Float64Array) -> dict[str, str]:
+    """What is said of two products at the last row: how much of the second is sold, and whether it may be."""
+    if not isinstance(series, CrossSeries):
+        return {}
+    held = f"{hedge[-1]:.3f}" if math.isfinite(hedge[-1]) else "-"
+    return {"hedge": held, "candidate": "no" if series.reason(-1) else "yes"}
+
+
+def lost(series: Series) -> tuple[str, ...]:
+    """Products of which some returns are of an unknown size."""
+    if not isinstance(series, CrossSeries):
+        return ()
+    counts = {leg.product: int(leg.lost[-1] - leg.lost[0]) for leg in (series.first, series.second)}
+    return tuple(
+        f"{count} returns of {product} are not known: horizons with one in it are not judged"
+        for product, count in counts.items()
+        if count
     )
 
 

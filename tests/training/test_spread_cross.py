@@ -272,5 +272,21 @@ def test_the_evidence_says_when_the_pair_was_a_candidate(evidence: PairEvidence,
     assert np.nanmax(np.abs(evidence.mean)) == 0
 
 
+def test_the_page_is_told_of_both_products_and_of_what_is_not_known(
+    walked: PairWalk, series: CrossSeries, evidence: PairEvidence
+) -> None:
+    assert evidence.zh == "燃料油 原油"
+    assert evidence.now["hedge"] == f"{walked.tracks['ar1'].hedge[-1]:.3f}"
+    assert evidence.now["candidate"] == ("no" if series.reason(-1) else "yes")
+    assert not any("not known" in note for note in evidence.notes)
+    gone = replace(series.second, lost=np.arange(len(series)) // 400)
+    notes = judge_pair(CONFIG, walked, replace(series, second=gone)).notes
+    assert "1 returns of SC are not known: horizons with one in it are not judged" in notes
+    free = CONFIG.model_copy(update={"trading": CONFIG.trading.model_copy(update={"ticks": {"FU": 1.0}})})
+    assert judge_pair(free, walked, series).absent["tradings"] == "trading.ticks does not hold SC"
+    nameless = replace(series, first=replace(series.first, multiplier=float("nan")))
+    assert traded(CONFIG, walked, nameless) == ((), "the multiplier of FU is not known")
+
+
 def test_a_config_is_narrowed_to_the_pairs_that_were_walked() -> None:
     assert narrowed(CONFIG, ("RB-M", "A-B")).pairs.cross == (("RB", "M"), ("A", "B"))
