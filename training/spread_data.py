@@ -35,6 +35,7 @@ class PairSeries:
     pair     what is decided on at each close: of this are levels, models and labels
     held     what stands in the pair on each session, decided the session before: of this are trades
     legs     log prices of far and near leg; an index counts without the dividends to come
+    paid     (n,) points of an index that went ex since the row before: whoever is short it pays them; None for none
     """
 
     name: str
@@ -43,6 +44,7 @@ class PairSeries:
     held: Pair = field(repr=False)
     row: IntArray = field(repr=False)
     legs: Legs = field(repr=False)
+    paid: Float64Array | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -181,7 +183,10 @@ def series_of(config: SpreadConfig, chain: Chain, under: Underlying | None) -> P
         _fresh(pair, row),
         gap if known else None,
     )
-    return PairSeries(name_of(config, chain.product), chain.product, pair, held, row, legs)
+    paid = None
+    if under is not None and under.dividends is not None:
+        paid = np.diff(np.cumsum(under.paid(pair.sessions))[row], prepend=0.0)
+    return PairSeries(name_of(config, chain.product), chain.product, pair, held, row, legs, paid)
 
 
 def _without_dividends(series: Mapping[str, PairSeries]) -> list[str]:

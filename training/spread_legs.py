@@ -37,8 +37,16 @@ def _contracts(config: SpreadConfig, series: PairSeries) -> tuple[tuple[Leg, Leg
     rate, lot = told.fees(product)
     far = Leg(held.close_far[row], sizes[0], told.ticks[product], rate, lot, held.volume_far[row])
     if config.pairs.kind == "basis":
-        return (far, Leg(held.close_near[row], sizes[1], 0.0, told.index_fee_rate, 0.0)), ""
+        index = held.close_near[row]
+        step = None if series.paid is None else np.diff(_carried(index), prepend=np.nan) + series.paid
+        return (far, Leg(index, sizes[1], 0.0, told.index_fee_rate, step=step)), ""
     return (far, Leg(held.close_near[row], sizes[1], told.ticks[product], rate, lot, held.volume_near[row])), ""
+
+
+def _carried(close: Float64Array) -> Float64Array:
+    """The last close known on each session, (n,)."""
+    at = np.maximum.accumulate(np.where(np.isfinite(close), np.arange(len(close)), 0))
+    return np.asarray(close[at])
 
 
 def _products(config: SpreadConfig, series: CrossSeries) -> tuple[tuple[Leg, Leg] | None, str]:

@@ -12,7 +12,8 @@ from features.product_bars import TABLE, refresh
 from features.store import Store
 from tests.futures_market import futures_store
 from tests.spread_market import BASIS, spread_config
-from training.spread_data import gather
+from training.spread_data import PairSeries, gather
+from training.spread_legs import traded_legs
 
 NAME = "IF basis dominant"
 WITH = spread_config(**{**BASIS, "pairs": {"kind": "basis", "far": "dominant"}})
@@ -64,3 +65,24 @@ def test_the_future_changes_no_level(store: Store, tmp_path: Path) -> None:
     for count in (300, 360):
         part = gather(WITH, store, whole.sessions[count - 1].astype(object)).series[NAME]
         assert part.digest(count) == whole.digest(count)
+
+
+def test_whoever_is_short_the_index_pays_its_dividends(store: Store) -> None:
+    series = gather(WITH, store).series[NAME]
+    assert isinstance(series, PairSeries)
+    assert series.paid is not None
+    table = store.scan("reference/dividends_index").filter(pl.col("order_book_id") == "000300.XSHG").collect()
+    first, last = series.sessions[0].astype(object), series.sessions[-1].astype(object)
+    inside = table.filter(pl.col("date").is_between(first, last))
+    assert series.paid.sum() == pytest.approx(inside["points"].sum(), abs=1e-9)
+    legs, why = traded_legs(WITH, series)
+    assert (legs is not None, why) == (True, "")
+    assert legs is not None
+    index = legs[1]
+    assert index.step is not None
+    on = np.flatnonzero(series.paid > 0)
+    assert len(on) > 5
+    assert index.step[on] == pytest.approx(index.close[on] - index.close[on - 1] + series.paid[on], abs=1e-9)
+    plain, _ = traded_legs(spread_config(**BASIS), gather(spread_config(**BASIS), store).series[NAME])
+    assert plain is not None
+    assert plain[1].step is None
