@@ -36,6 +36,7 @@ class SpreadRegression:
                where the mean of the label does better than any strength, the mean; `xgboost`: the trees of 04 §6.2
     strengths  penalty per row of standardised columns and label, of which one is chosen
     least_share  of the rows in which a column must be known to be used
+    bound      standard deviations at which a column is cut: a line is not drawn on to where no row has been
     max_depth ... colsample  of the trees: their depth, how many, the step of each, the least weight of a leaf in rows,
                shares of rows and columns that each draws
     Source     spec 04 §6.2 (4)
@@ -48,6 +49,7 @@ class SpreadRegression:
     strengths: Sequence[float] = _STRENGTHS
     folds: int = 4
     least_share: float = 0.5
+    bound: float = 3.0
     max_depth: int = 3
     rounds: int = 300
     learning_rate: float = 0.03
@@ -62,6 +64,8 @@ class SpreadRegression:
         if not self.strengths or min(self.strengths) <= 0 or not 0 <= self.l1_ratio <= 1:
             must = "strengths must be positive and l1_ratio in [0, 1]"
             raise FitError("model spread_regression", must, f"{self.strengths} and {self.l1_ratio}")
+        if not self.bound > 0:
+            raise FitError("model spread_regression", "bound must be positive", f"{self.bound}")
         if not (0 < self.subsample <= 1 and 0 < self.colsample <= 1 and self.max_depth >= 1 and self.rounds >= 1):
             must = "max_depth and rounds must be 1 or more, subsample and colsample in (0, 1]"
             found = f"{self.max_depth}, {self.rounds}, {self.subsample} and {self.colsample}"
@@ -90,7 +94,7 @@ class SpreadRegression:
         gap      sessions that a label reaches beyond its row, the horizon and the delay
         Errors   FitError where no column or label varies
         """
-        scale = _scaling(X, y, tuple(columns), self.least_share)
+        scale = _scaling(X, y, tuple(columns), self.least_share, self.bound)
         label = (y - scale.label_mean) / scale.label_sd
         sample = Sample(scale.standardised(X), label, session, np.ones(len(y)), scale.columns, gap)
         if self.model == "xgboost":
@@ -155,9 +159,13 @@ class Scaling:
     missing: Float64Array = field(repr=False)
     label_mean: float
     label_sd: float
+    bound: float
 
     def standardised(self, X: Float64Array) -> Float32Array:
-        """Used columns about their means in standard deviations, a missing cell at its mean, (M, K) -> (M, k)."""
+        """Used columns about their means in standard deviations, cut at the bound, a missing cell at its mean.
+
+        Shape  (M, K) -> (M, k)
+        """
         if X.ndim != 2 or X.shape[1] != len(self.offered):
             raise FitError("model spread_regression", f"rows must have {len(self.offered)} columns", f"{X.shape}")
         at = [self.offered.index(name) for name in self.columns]
@@ -166,7 +174,7 @@ class Scaling:
             row, column = np.argwhere(np.isinf(z))[0]
             where = f"row {row}, column {self.columns[column]}"
             raise FitError("model spread_regression", "a cell must be a number or NaN", "infinity", where)
-        return np.where(np.isnan(z), 0.0, z).astype(np.float32)
+        return np.clip(np.where(np.isnan(z), 0.0, z), -self.bound, self.bound).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,7 @@ class FittedSpreadRegression:
         return cls(SpreadRegression(**spec), Scaling(**scale), inner, told["told"])
 
 
-def _scaling(X: Float64Array, y: Float64Array, columns: tuple[str, ...], least_share: float) -> Scaling:
+def _scaling(X: Float64Array, y: Float64Array, columns: tuple[str, ...], least_share: float, bound: float) -> Scaling:
     """Means and standard deviations of what is known; columns that are seldom known or never vary are left out."""
     if X.shape != (len(y), len(columns)) or not len(y):
         must = f"X must have a row per label and a column per name, ({len(y)}, {len(columns)})"
@@ -249,4 +257,4 @@ def _scaling(X: Float64Array, y: Float64Array, columns: tuple[str, ...], least_s
             "model spread_regression", "labels must be finite and vary", f"a standard deviation of {label_sd}"
         )
     names = tuple(name for name, one in zip(columns, used, strict=True) if one)
-    return Scaling(columns, names, mean[used], sd[used], 1 - share[used], float(np.mean(y)), label_sd)
+    return Scaling(columns, names, mean[used], sd[used], 1 - share[used], float(np.mean(y)), label_sd, bound)

@@ -63,7 +63,7 @@ def test_without_a_signal_the_net_says_the_mean_more_often_than_not():
 
 def test_the_net_is_that_of_scikit_learn():
     X, y, session, _ = world(2, rows=1000, r2=0.2)
-    spec = replace(NET, strengths=(0.05,))
+    spec = replace(NET, strengths=(0.05,), bound=100.0)
     fitted = spec.fit(X, y, session, NAMES, 1, 0)
     z, label = (X - X.mean(0)) / X.std(0), (y - y.mean()) / y.std()
     other = ElasticNet(alpha=0.05, l1_ratio=0.5, tol=1e-10, max_iter=100_000).fit(z, label)
@@ -118,6 +118,33 @@ def test_columns_that_are_seldom_known_or_never_vary_are_left_out():
     assert fitted.scaling.columns == ("f0", "f3", "f4", "f5", "f6", "f7")
     assert fitted.columns == NAMES
     assert fitted.importance()["f1"] == 0.0
+
+
+@EACH
+def test_beyond_the_bound_a_column_counts_no_more(spec):
+    X, y, session, _ = world(9, rows=900, r2=0.3)
+    fitted = spec.fit(X, y, session, NAMES, 1, 0)
+    at = fitted.scaling.columns.index("f0")
+    mean, sd = fitted.scaling.mean[at], fitted.scaling.sd[at]
+    rows = np.repeat(X[:1], 4, axis=0)
+    rows[:, 0] = mean + sd * np.array([-9.0, -3.0, 3.0, 50.0])
+    told = fitted.predict(rows)
+    assert told[0] == pytest.approx(told[1], abs=1e-9)
+    assert told[2] == pytest.approx(told[3], abs=1e-9)
+    assert told[3] > told[0]
+
+
+def test_settings_that_make_no_sense_are_refused():
+    for wrong in (
+        {"bound": 0.0},
+        {"folds": 0},
+        {"subsample": 0.0},
+        {"rounds": 0},
+        {"l1_ratio": 2.0},
+        {"model": "ridge"},
+    ):
+        with pytest.raises(FitError, match="must be"):
+            SpreadRegression(**wrong)
 
 
 def test_what_cannot_be_learnt_from_is_refused():
