@@ -22,9 +22,9 @@ from models.spread.base import Legs
 from training.manifest import Manifest
 from training.spread_config import SpreadConfig
 from training.spread_cross import narrowed
-from training.spread_data import PairSeries, Series, SpreadData, gather, name_of
-from training.spread_panel import PooledPanel, pooled_panel
-from training.spread_pool import Pool, PoolPlan, PoolWalk, walk_pool
+from training.spread_data import Series, SpreadData, gather, name_of
+from training.spread_panel import pooled_panel
+from training.spread_pool import Pool, pool_of, pool_walks, tracks_of
 from training.spread_walk import FAILED, Plan, Refit, Track, walk
 
 _FILE, _POOL = "pairs.json", "pool"
@@ -102,26 +102,6 @@ def walked(
         elif model in pooled:
             tracks[model] = pooled[model]
     return replace(told, fits={model: track.fits for model, track in tracks.items()}, tracks=tracks)
-
-
-def pool_walks(config: SpreadConfig, panel: PooledPanel, known: Pool | None = None) -> dict[str, PoolWalk]:
-    """The walk of each regression of the config over the rows of all pairs, from nothing or on from fits before."""
-    told, made = config.pool, {} if known is None else known.fits
-    plan = PoolPlan(told.train, told.least, told.every, config.seed)
-    pooled = {model: one.regression() for model, one in config.models.items() if one.is_pooled}
-    return {model: walk_pool(spec, panel, plan, made.get(model, ())) for model, spec in pooled.items()}
-
-
-def pool_of(panel: PooledPanel, walks: Mapping[str, PoolWalk]) -> Pool:
-    """What is kept of the walks of regressions."""
-    return Pool(panel.columns, panel.factors, {model: one.fits for model, one in walks.items()})
-
-
-def tracks_of(panel: PooledPanel, walks: Mapping[str, PoolWalk], series: Series) -> dict[str, Track]:
-    """What each regression said of a pair."""
-    if not isinstance(series, PairSeries) or series.name not in panel.pairs:
-        return {}
-    return {model: one.track(panel, series) for model, one in walks.items()}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import numpy as np
 from features.panel import DataError, Float64Array, IntArray, SessionArray
 from models.base import FitError
 from models.spread.regression import FittedSpreadRegression, SpreadRegression
-from training.spread_data import PairSeries
+from training.spread_config import SpreadConfig
+from training.spread_data import PairSeries, Series
 from training.spread_panel import PooledPanel
 from training.spread_walk import FAILED, KEPT, OK, Refit, Track
 
@@ -245,3 +246,23 @@ def _loaded(folder: Path, told: Sequence[Mapping[str, Any]]) -> tuple[PoolFit, .
         day = np.datetime64(one["origin"], "D")
         out.append(PoolFit(day, horizon, one["status"], one["rows"], one["sessions"], error, latest.get(horizon)))
     return tuple(out)
+
+
+def pool_walks(config: SpreadConfig, panel: PooledPanel, known: Pool | None = None) -> dict[str, PoolWalk]:
+    """The walk of each regression of the config over the rows of all pairs, from nothing or on from fits before."""
+    told, made = config.pool, {} if known is None else known.fits
+    plan = PoolPlan(told.train, told.least, told.every, config.seed)
+    pooled = {model: one.regression() for model, one in config.models.items() if one.is_pooled}
+    return {model: walk_pool(spec, panel, plan, made.get(model, ())) for model, spec in pooled.items()}
+
+
+def pool_of(panel: PooledPanel, walks: Mapping[str, PoolWalk]) -> Pool:
+    """What is kept of the walks of regressions."""
+    return Pool(panel.columns, panel.factors, {model: one.fits for model, one in walks.items()})
+
+
+def tracks_of(panel: PooledPanel, walks: Mapping[str, PoolWalk], series: Series) -> dict[str, Track]:
+    """What each regression said of a pair."""
+    if not isinstance(series, PairSeries) or series.name not in panel.pairs:
+        return {}
+    return {model: one.track(panel, series) for model, one in walks.items()}

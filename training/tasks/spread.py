@@ -17,11 +17,12 @@ from features.panel import DataError
 from features.store import Store
 from training.evaluate.spread_evidence import PairEvidence, SpreadEvidence
 from training.evaluate.spread_words import best, summary
-from training.spread_book import SpreadBook, empty_walk, pool_of, pool_walks, tracks_of, walked
+from training.spread_book import SpreadBook, empty_walk, walked
 from training.spread_config import SpreadConfig
 from training.spread_data import SpreadData, gather
 from training.spread_judge import UNCHANGED, judge_pair
 from training.spread_panel import PooledPanel, pooled_panel
+from training.spread_pool import pool_of, pool_walks, tracks_of
 
 
 def prepare(config: SpreadConfig, store: Store, say: Callable[[str], None] = lambda line: None) -> SpreadData:
