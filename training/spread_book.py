@@ -274,9 +274,17 @@ class SpreadBook:
                 of_level = {what: float(getattr(track, what)[row]) for what in ("z", "half_life", "hedge")}
                 told |= {what: value for what, value in of_level.items() if math.isfinite(value)}
             else:
-                told["reason"] = _why_nothing(series, track, row, status)
+                told["reason"] = status if FAILED in status else self._why_nothing(series, track, row)
             rows.append(told)
         return rows
+
+    def _why_nothing(self, series: Series, track: Track, row: int) -> str:
+        """Why the served model says nothing of some horizon on a row that has a pair."""
+        if not self.is_pooled or not series.legs.both[row]:
+            return f"a leg has no price on {series.sessions[row]}"
+        if track.fit_at(row) is None or np.isfinite(track.change[row]).any():
+            return "too short: no regression over this horizon is fitted yet"
+        return "the spread has no deviation: it hardly moved, or began within the quarter"
 
 
 def _not_the_same(one: PairWalk, data: SpreadData) -> str:
@@ -287,18 +295,6 @@ def _not_the_same(one: PairWalk, data: SpreadData) -> str:
     if one.count and (len(series) < one.count or series.digest(one.count) != one.digest):
         return "the store's history is not the one that was walked: train it again"
     return ""
-
-
-def _why_nothing(series: Series, track: Track, row: int, status: str) -> str:
-    """Why a model says nothing of a row that has a pair."""
-    if not series.legs.both[row]:
-        return f"a leg has no price on {series.sessions[row]}"
-    if FAILED in status:
-        return status
-    others = bool(np.isfinite(track.change[row]).any())
-    if others or not status:
-        return "too short: no regression over this horizon is fitted yet"
-    return "the spread has no deviation: it hardly moved, or began within the quarter"
 
 
 def empty_walk(config: SpreadConfig, name: str, why: str) -> PairWalk:

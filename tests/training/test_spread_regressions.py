@@ -138,6 +138,26 @@ def test_a_factor_without_its_field_is_told_and_left_out(store: Store) -> None:
     assert any("factor fut_vol_forecast_5 is absent: needs" in note for note in panel.notes)
 
 
+def test_a_forecast_of_volatility_comes_through_the_store(tmp_path: Path) -> None:
+    own = futures_store(tmp_path / "store")
+    days = days_of(own)[200:]
+    said = {"asof": days, "asset": "M", "target": "volatility", "horizon": 5, "run_id": "r"}
+    sigma = 0.1 + 0.001 * np.arange(len(days))
+    rows = pl.DataFrame(said | {"sigma": sigma}).with_columns(pl.col("asof").cast(pl.Date))
+    own.upsert("pred_vol", rows, keys=("asof", "asset", "target", "horizon", "run_id"))
+    pool = {**POOLED["pool"], "factors": ("fut_vol_forecast_5",)}
+    config = spread_config(**{**POOLED, "pool": pool})
+    panel = panel_of(config, own)
+    assert panel.notes == ()
+    at = panel.of(PAIR)
+    told = panel.X[at, panel.columns.index("fut_vol_forecast_5")]
+    known = dict(zip(days, sigma, strict=True))
+    expected = [known.get(day, np.nan) for day in panel.sessions[panel.session[at]]]
+    np.testing.assert_array_equal(told, np.array(expected, np.float32))
+    assert np.isfinite(told).sum() > 150
+    assert book_of(config, own).walks[PAIR].fits["net"][-1].status == "ok"
+
+
 def test_columns_that_nobody_knows_are_refused(store: Store) -> None:
     for more, said in (({"columns": ("basis",)}, "columns"), ({"factors": ("fut_nothing",)}, "fut_nothing")):
         config = spread_config(**{**POOLED, "pool": {**POOLED["pool"], **more}})
