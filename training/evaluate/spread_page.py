@@ -10,7 +10,7 @@ from training.evaluate.page import NOTHING, Block, Check, Checks, Drawing, Remar
 from training.evaluate.spread_curve import curve_section
 from training.evaluate.spread_evidence import PairEvidence, RuleTrading, SpreadEvidence
 from training.evaluate.spread_pair import assumptions, pair_section
-from training.evaluate.spread_score import CERTAIN
+from training.evaluate.spread_score import CERTAIN, ENOUGH
 from training.evaluate.spread_words import summary, verdict
 from training.evaluate.volatility_page import points_per_line
 from training.evaluate.volatility_words import p_value
@@ -144,8 +144,10 @@ def _certain(rules: list[tuple[PairEvidence, RuleTrading]]) -> Checks:
     sure = sum(one.is_certain for one in told)
     worst = min(one.worst for one in told)
     found = f"{sure} of {len(told)} rules; {losing:.0%} of {closed:,} trades lose, the worst {worst:+.2%}"
-    must = f"deflated Sharpe > {CERTAIN} on every rule (C-FUT-9)"
-    return Checks((Check("Is going back certain? 高确定性", found, must, sure == len(told)),))
+    must = f"deflated Sharpe > {CERTAIN} on every rule, in {ENOUGH} trades or more (C-FUT-9)"
+    lucky = any(not one.deflated > CERTAIN for one in told)
+    passed = False if lucky else True if sure == len(told) else None
+    return Checks((Check("Is going back certain? 高确定性", found, must, passed),))
 
 
 def _settings(evidence: SpreadEvidence) -> Section:

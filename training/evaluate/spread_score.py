@@ -23,6 +23,7 @@ from training.evaluate.spread_trading import Trade, Trading, leg_rolls
 
 TAIL: Final = 0.05  # of the trades, or of the sessions, that the tail loss is the mean of
 CERTAIN: Final = 0.95  # deflated Sharpe ratio from which a rule is more than luck
+ENOUGH: Final = 30  # trades from which that can be said: moments of the returns of fewer say little
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class TradingSummary:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the rule earns more than luck would, as claim C-FUT-9 has it."""
-        return self.deflated > CERTAIN
+        """Whether the rule earns more than luck would, as claim C-FUT-9 has it, and that in enough trades to tell."""
+        return self.deflated > CERTAIN and self.closed >= ENOUGH
 
 
 def summarise(trading: Trading, *, tried: Sequence[float] = (), volume_share: float = 0.01) -> TradingSummary:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from training.evaluate.spread_evidence import ForecastScore, PairEvidence
-from training.evaluate.spread_score import CERTAIN, TradingSummary
+from training.evaluate.spread_score import CERTAIN, ENOUGH, TradingSummary
 from training.evaluate.spread_trading import Reason
 from training.evaluate.volatility_words import SIGNIFICANT, p_value
 
@@ -51,6 +51,8 @@ def certainty(told: TradingSummary) -> str:
     if not math.isfinite(told.deflated):
         return f"{losing} {span}, {tail}"
     luck = "more than luck" if told.is_certain else "not told from luck"
+    if told.deflated > CERTAIN and told.closed < ENOUGH:
+        luck = f"too few trades to tell it from luck, of {ENOUGH}"
     return f"{losing} {span}, {tail}; {luck} (deflated Sharpe {told.deflated:.2f}, must exceed {CERTAIN})"
 
 

@@ -97,9 +97,18 @@ def test_the_money_of_every_rule_stands_in_its_row(html, run):
     assert row[10:] == [f"{told.worst:+.2%}", f"{told.tail:+.2%}", f"{told.capacity / 1e6:,.1f}"]
 
 
-def test_the_claim_of_certainty_fails_where_one_rule_may_be_luck(html, run):
-    assert "passed" in Page(html).text
-    one = run.pairs[0]
+def test_the_claim_of_certainty_fails_where_one_rule_may_be_luck(run):
+    def closed(pair, count):
+        rules = [replace(rule, summary=replace(rule.summary, closed=count)) for rule in pair.tradings]
+        return replace(pair, tradings=tuple(rules))
+
+    many = replace(run, pairs=tuple(closed(pair, 40) for pair in run.pairs))
+    assert "passed" in Page(spread_html(many)).text
+    few = Page(spread_html(replace(run, pairs=(*many.pairs[:-1], closed(run.pairs[-1], 3))))).text
+    assert "passed" not in few
+    assert "failed" not in few
+    assert "too few trades to tell it from luck, of 30" in few
+    one = many.pairs[0]
     lucky = replace(one.tradings[0], summary=replace(one.tradings[0].summary, deflated=0.6))
     text = Page(spread_html(replace(run, pairs=(replace(one, tradings=(lucky, one.tradings[1])),)))).text
     assert "1 of 2 rules" in text
