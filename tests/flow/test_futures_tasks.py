@@ -16,6 +16,7 @@ WALK = ("split={train: 250, least: 120, test: 60}", "models={ar1: {kind: ou}}", 
 SMALL = {
     "calendar_spread": ("data.products=[RB, M]", *WALK),
     "basis": ("data.products=[IF]", *WALK),
+    "cross_product": ("data.products=[SC, FU]", "screening.level=0.99", "screening.half_life=[0, 500]", *WALK),
     "term_structure": ("data.products=[SC, IF]",),
 }
 
@@ -50,6 +51,17 @@ def test_spreads_are_trained_predicted_and_given_to_the_store(daybar: Daybar, ma
     assert set(told["horizon"]) == {1, 5, 10, 20}
     again = daybar("predict", f"{name}@champion", "--home", market)
     assert f"0 new, 0 restated, {len(told)} unchanged" in again.out
+
+
+def test_products_against_each_other_are_served_while_they_are_candidates(daybar: Daybar, market: Path) -> None:
+    said = trained(daybar, market, "cross_product")
+    assert "FU" in said
+    answer = daybar("predict", "cross_product@champion", "--home", market)
+    assert answer.code == 0, answer.err
+    told = Store(market / "store").scan("pred_spread").filter(pl.col("asset") == "SC-FU").collect()
+    assert len(told) == 4
+    assert told["yhat"].count() == len(told) - told["reason"].count()
+    assert all(why.startswith("no candidate") for why in told["reason"].drop_nulls())
 
 
 def test_a_range_of_spreads_is_predicted(daybar: Daybar, market: Path) -> None:

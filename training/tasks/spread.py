@@ -19,7 +19,7 @@ from training.evaluate.spread_evidence import PairEvidence, SpreadEvidence
 from training.evaluate.spread_words import best, summary
 from training.spread_book import SpreadBook, empty_walk, walked
 from training.spread_config import SpreadConfig
-from training.spread_data import SpreadData, gather
+from training.spread_data import PairSeries, SpreadData, gather
 from training.spread_judge import UNCHANGED, judge_pair
 from training.spread_panel import PooledPanel, pooled_panel
 from training.spread_pool import pool_of, pool_walks, tracks_of
@@ -95,7 +95,7 @@ def judge(
         horizons=config.label.horizons,
         pairs=tuple(judged),
         skipped=skipped,
-        warnings=(*data.notes, *notes, *_warnings(config)),
+        warnings=(*data.notes, *notes, *_warnings(config, data)),
         settings=config.dump(),
     )
 
@@ -182,10 +182,12 @@ def note(config: SpreadConfig, evidence: SpreadEvidence, numbers: Mapping[str, f
     return "\n".join(lines)
 
 
-def _warnings(config: SpreadConfig) -> tuple[str, ...]:
+def _warnings(config: SpreadConfig, data: SpreadData) -> tuple[str, ...]:
     if config.pairs.kind == "basis":
+        without = [name for name, one in data.series.items() if isinstance(one, PairSeries) and one.paid is None]
+        season = f"dividends are not taken off the index of {', '.join(without)}: it returns with their seasons"
         return (
-            "dividends of the index are not taken off: a basis returns with the seasons of dividends",
+            *([season] if without else []),
             "an index cannot be sold, and until 2016 its futures closed a quarter of an hour behind it: what a basis "
             "gave back on the session after could not all be earned",
         )
