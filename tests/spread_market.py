@@ -14,7 +14,10 @@ SETTINGS: dict[str, Any] = {
     "split": {"train": 250, "least": 150, "test": 20},
     "register": {"name": "small_spread"},
 }
-BASIS: dict[str, Any] = {"data": {"products": ("IF",)}, "pairs": {"kind": "basis", "far": "dominant", "dividends": False}}
+BASIS: dict[str, Any] = {
+    "data": {"products": ("IF",)},
+    "pairs": {"kind": "basis", "far": "dominant", "dividends": False},
+}
 
 
 def spread_config(**sections: Any) -> SpreadConfig:

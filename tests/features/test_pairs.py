@@ -168,7 +168,7 @@ def test_a_fair_contract_on_an_index_that_pays_has_no_basis_and_no_excess() -> N
     to_come = np.array(
         [[paid[(one.sessions > day) & (one.sessions <= end)].sum() for end in last] for day in one.sessions]
     )
-    fields = {name: spot[:, None] - to_come for name in ("open", "high", "low", "close", "settlement")}
+    fields = dict.fromkeys(("open", "high", "low", "close", "settlement"), spot[:, None] - to_come)
     fields |= {name: np.full((t, n), 1e5) for name in ("volume", "open_interest")}
     fields = {name: np.where(one.alive[:-1], values, np.nan) for name, values in fields.items()}
 
