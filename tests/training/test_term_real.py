@@ -41,6 +41,9 @@ def test_two_factors_fit_rebar_and_the_holdout_is_worse(found):
     model = found["RB"].model
     assert model.fitted.factors == 2
     assert model.fitted.converged
+    assert [kappa for kappa, _ in model.fitted.starts] == [0.7, 2.5]
+    reached = [loglik for _, loglik in model.fitted.starts]
+    assert max(reached) - min(reached) < 1e-6
     inside, outside = (model.errors(part)[0] for part in (False, True))
     assert inside == pytest.approx(0.0078, abs=2e-4)
     assert outside == pytest.approx(0.0121, abs=4e-4)
