@@ -35,6 +35,7 @@ class SpreadRegression:
     model      `elastic_net`: its strength by squared error on `folds` later stretches of the sample, purged by the gap;
                where the mean of the label does better than any strength, the mean; `xgboost`: the trees of 04 §6.2
     strengths  penalty per row of standardised columns and label, of which one is chosen
+    max_iter   steps in which a net must converge; a strength that does not is left out
     least_share  of the rows in which a column must be known to be used
     bound      standard deviations at which a column is cut: a line is not drawn on to where no row has been
     max_depth ... colsample  of the trees: their depth, how many, the step of each, the least weight of a leaf in rows,
@@ -48,6 +49,7 @@ class SpreadRegression:
     l1_ratio: float = 0.5
     strengths: Sequence[float] = _STRENGTHS
     folds: int = 4
+    max_iter: int = 10_000
     least_share: float = 0.5
     bound: float = 3.0
     max_depth: int = 3
@@ -64,8 +66,9 @@ class SpreadRegression:
         if not self.strengths or min(self.strengths) <= 0 or not 0 <= self.l1_ratio <= 1:
             must = "strengths must be positive and l1_ratio in [0, 1]"
             raise FitError("model spread_regression", must, f"{self.strengths} and {self.l1_ratio}")
-        if not self.bound > 0:
-            raise FitError("model spread_regression", "bound must be positive", f"{self.bound}")
+        if not self.bound > 0 or self.max_iter < 1:
+            must = "bound must be positive, max_iter 1 or more"
+            raise FitError("model spread_regression", must, f"{self.bound} and {self.max_iter}")
         if not (0 < self.subsample <= 1 and 0 < self.colsample <= 1 and self.max_depth >= 1 and self.rounds >= 1):
             must = "max_depth and rounds must be 1 or more, subsample and colsample in (0, 1]"
             found = f"{self.max_depth}, {self.rounds}, {self.subsample} and {self.colsample}"
@@ -100,15 +103,21 @@ class SpreadRegression:
         if self.model == "xgboost":
             return FittedSpreadRegression(self, scale, self.trees.fit(sample, seed), {"error": None})
         errors, of_mean = self._errors(sample)
-        told = {"error": {f"{s:g}": e for s, e in errors.items()}, "error_of_mean": of_mean}
-        usable = {s: e for s, e in errors.items() if e < of_mean}
-        fitted = None
-        for strength in sorted(usable, key=lambda s: usable[s]):
-            fitted = self._fitted(sample, strength)
+        told = {"error": {f"{s:g}": e for s, e in errors.items() if math.isfinite(e)}, "error_of_mean": of_mean}
+        usable = sorted((s for s, e in errors.items() if e < of_mean), key=lambda s: errors[s])
+        settled = bool(told["error"]) and not usable  # nothing beats the mean
+        for strength in usable:
+            try:
+                fitted = self._fitted(sample, strength)
+            except _Unsettled:
+                continue
+            settled = True
             if fitted is not None:
-                told["strength"] = strength
-                break
-        return FittedSpreadRegression(self, scale, fitted, told)
+                return FittedSpreadRegression(self, scale, fitted, {**told, "strength": strength})
+        if not settled:
+            must = f"some strength must converge in {self.max_iter} steps"
+            raise FitError("model spread_regression", must, "none", help="raise max_iter, or leave out columns")
+        return FittedSpreadRegression(self, scale, None, told)
 
     def space(self, trial: Trial) -> Self:
         """The mixture of the penalties, or the trees' depth, rate and leaves."""
@@ -130,19 +139,33 @@ class SpreadRegression:
             of_mean += float(np.sum((later.y - mean) ** 2))
             rows += len(later.y)
             for strength in self.strengths:
-                fitted = self._fitted(earlier, strength)
+                try:
+                    fitted = self._fitted(earlier, strength)
+                except _Unsettled:
+                    squares[strength] = math.inf  # another strength has to
+                    continue
                 score = np.full(len(later.y), mean) if fitted is None else fitted.predict(later.X, later.session)
                 squares[strength] += float(np.sum((later.y - score) ** 2))
         return {strength: total / rows for strength, total in squares.items()}, of_mean / rows
 
     def _fitted(self, sample: Sample, strength: float) -> FittedLinear | None:
-        """A net of this strength; None where it leaves nothing but the mean."""
+        """A net of this strength; None where it leaves nothing but the mean.
+
+        Errors  _Unsettled where it does not converge
+        """
         try:
-            return Linear(alpha=strength * len(sample.y), l1_ratio=self.l1_ratio).fit(sample, 0)
+            net = Linear(alpha=strength * len(sample.y), l1_ratio=self.l1_ratio, max_iter=self.max_iter)
+            return net.fit(sample, 0)
         except FitError as refusal:
             if refusal.found == "constant predictions":
                 return None
+            if "must converge" in refusal.must:
+                raise _Unsettled from refusal
             raise
+
+
+class _Unsettled(Exception):
+    """A net that does not converge."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,17 @@ def test_the_net_is_that_of_scikit_learn():
     assert np.allclose(fitted.predict(X), y.mean() + y.std() * other.predict(z), atol=1e-4 * y.std())
 
 
+def test_a_strength_that_does_not_converge_leaves_the_choice_to_the_others():
+    X, y, session, _ = world(3, r2=0.3)
+    X[:, 1] = X[:, 0] * (1 + 1e-7 * np.arange(len(X)))  # one column, nearly twice
+    steps = replace(NET, strengths=(1e-9, 0.2), max_iter=30)
+    fitted = steps.fit(X, y, session, NAMES, 1, 0)
+    assert list(fitted.told["error"]) == ["0.2"]
+    assert fitted.told["strength"] == 0.2
+    with pytest.raises(FitError, match="some strength must converge in 30 steps"):
+        replace(steps, strengths=(1e-9,)).fit(X, y, session, NAMES, 1, 0)
+
+
 @EACH
 def test_units_of_columns_and_labels_change_nothing(spec):
     X, y, session, _ = world(3, rows=900, r2=0.2)
