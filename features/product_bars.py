@@ -34,7 +34,7 @@ from features.treasury_panels import bond_market, curves, treasury_panels
 TABLE, INDICES, RATES, DIVIDENDS = "bars/Product", "bars/INDX", "reference/rates", "reference/dividends_index"
 BONDS, PRICES = "reference/bonds", "reference/bond_prices"
 _CALENDAR = "reference/calendar"
-_MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, VOLATILITIES, TERMS, _CALENDAR)
+MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, VOLATILITIES, TERMS, _CALENDAR)
 _OF_VOLATILITIES = ("asof", "asset", "target", "horizon", "run_id", "sigma")
 _OF_TERMS = ("asof", "run_id", "product", "asset", "month", "model_price", "chi", "xi", "convenience_yield", "z")
 _OF_BONDS = ("bond_code", "abbr", "cp_rate_1st", "inst_freq", "carry_date", "maturity_date")
@@ -67,7 +67,7 @@ def refresh(store: Store, say: Callable[[str], None] = lambda line: None) -> Wri
     say     told what was written, and on what it rests
     Errors  DataError where the store holds no bars of futures
     """
-    made_from = store.versions((BARS, *(table for table in _MADE_FROM if store.exists(table))))
+    made_from = store.versions((BARS, *(table for table in MADE_FROM if store.exists(table))))
     meta = {"made_from": made_from, "code": _code()}
     with store.locked(TABLE):
         there = store.exists(TABLE)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from features.product_bars import TABLE as BARS_OF_PRODUCTS
+from features.product_bars import DIVIDENDS, INDICES, MADE_FROM, RATES, TABLE
 from features.store import Store
 from training.environment import environment
 from training.evaluate import spread_figures as figures
@@ -40,7 +40,9 @@ from training.trained import Trained
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_READ: Final = ("bars/Future", "bars/INDX", "reference/instruments", "reference/calendar")
+_READ: Final = ("bars/Future", INDICES, RATES, DIVIDENDS, "reference/instruments", "reference/calendar")
+# Regressions see factors of products, whose bars are made of more: a run is repeated on all of it.
+_READ_BY_REGRESSIONS: Final = tuple(dict.fromkeys((*_READ, *MADE_FROM, TABLE)))
 
 
 def train_spread(
@@ -67,7 +69,7 @@ def train_spread(
         manifest = futures_manifest(
             config,
             store,
-            _READ if panel is None else (*_READ, BARS_OF_PRODUCTS),
+            _READ if panel is None else _READ_BY_REGRESSIONS,
             "spread",
             (one.sessions for one in data.series.values()),
             data.last,

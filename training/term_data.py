@@ -111,7 +111,7 @@ def gather(config: TermConfig, store: Store, say: Callable[[str], None] = lambda
             continue
         series[product] = found
         some = np.median(np.isfinite(found.curve.price).sum(axis=1))
-        say(f"{product}: {len(found.row):,} curves to {found.dates[-1]}, {some:g} contracts on the median one")
+        say(f"{product}: {len(found.row):,} curves to {found.dates[-1]}, contracts on the median one: {some:g}")
     origin = simulation(store)
     return TermData(series, empty, last, (f"the market is {origin}",) if origin else ())
 

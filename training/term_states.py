@@ -141,6 +141,8 @@ class TermStates:
         if product not in self.book.fits:
             return self.book.empty[product]
         fitted, track = self.book.fits[product], self.tracks[product]
+        if not fitted.converged:
+            return "the search did not settle: the states of such a fit say nothing"
         learnt = self.book.learnt.get(product)
         if learnt is None:
             return "the model does not say what it has learnt from: train it again"
@@ -176,7 +178,7 @@ def _of_product(product: str, fitted: FittedSchwartzSmith, seen: Filtered, rate:
         "xi_se": float(np.sqrt(seen.covariance[0, 2])),
         "convenience_yield": float(fitted.convenience_yield(seen.chi, rate)[0]),
         "model": "schwartz_smith" if fitted.factors == 2 else "one factor",
-        "status": "ok" if fitted.converged else "the search did not settle",
+        "status": "ok",
     }
 
 

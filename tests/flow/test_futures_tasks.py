@@ -78,11 +78,13 @@ def test_a_term_structure_is_trained_and_tells_states_of_a_session(daybar: Dayba
     assert "next: daybar predict term_structure@champion" in said
     answer = daybar("predict", "term_structure@champion", "--home", market)
     assert answer.code == 0, answer.err
-    assert "term_structure 1: states of 2 products" in answer.out
+    assert "term_structure 1: states of 1 product" in answer.out
     told = Store(market / "store").scan("pred_term").collect()
     states = told.filter(pl.col("asset") == pl.col("product"))
-    assert (states["chi"].count(), set(states["asset"])) == (2, {"SC", "IF"})
-    assert told["z"].count() >= 8
+    assert set(states.drop_nulls("chi")["asset"]) == {"SC"}
+    (why,) = states.filter(pl.col("asset") == "IF")["reason"]
+    assert why.startswith("the search did not settle")
+    assert told["z"].count() >= 4
 
 
 @pytest.mark.parametrize("verb", ["watch", "promote", "predict --diff"])

@@ -41,9 +41,13 @@ def trained(home: Path) -> Trained:
 
 def test_the_leaderboard_has_a_row_a_pair(trained: Trained) -> None:
     head, *rows = trained.headline()
-    assert head[:5] == ("pair", "sessions", "best at 5", "R²", "ar1 R²")
+    assert head[2:8] == ("best at 5", "its R²", "its holdout", "ar1 R²", "ar1 holdout", "ar1 beyond unchanged")
     assert [" ".join(row[0].split()[:2]) for row in rows] == list(PAIRS)
     assert all(len(row) == len(head) for row in rows)
+    for pair, row in zip(PAIRS, rows, strict=True):
+        for model, columns in ((row[2], (3, 4)), ("ar1", (5, 6))):
+            told = [trained.metrics[f"{pair}/{what}_5/{model}"] for what in ("r2", "r2_holdout")]
+            assert [row[at] for at in columns] == [f"{one:+.2%}" for one in told]
 
 
 def test_a_run_records_what_a_reader_asks_for(trained: Trained, home: Path) -> None:

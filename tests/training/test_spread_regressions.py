@@ -18,6 +18,7 @@ from tests.futures_market import futures, futures_store
 from tests.simulated_market import cut_after
 from tests.spread_market import BASIS, spread_config
 from training.manifest import Manifest
+from training.replay import replay
 from training.run_spread import train_spread
 from training.spread_book import SpreadBook
 from training.spread_columns import names
@@ -294,3 +295,20 @@ def test_pooled_panels_are_of_pairs_that_are_held_one_for_one(store: Store) -> N
     one = replace(data, series={PAIR: data.series[PAIR]})
     panel = pooled_panel(NET, store, one)
     assert panel.pairs == (PAIR,)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {**BASIS, "pairs": {"kind": "basis", "far": "dominant"}}], ids=["calendar", "basis"]
+)
+def test_a_run_is_repeated_to_the_last_digit_from_its_data_versions(tmp_path: Path, told: dict[str, Any]) -> None:
+    store = futures_store(tmp_path / "store")
+    config = spread_config(**POOLED, **told, split={"train": 120, "least": 80, "test": 20})
+    run = train_spread(config, tmp_path)
+    # What comes later changes rates, dividends and index; the run is repeated on what it read.
+    for table in ("reference/rates", "reference/dividends_index"):
+        rows = store.scan(table).collect()
+        numbers = [name for name in ("rate", "points") if name in rows.columns]
+        store.rewrite(table, rows.with_columns(2 * pl.col(name) for name in numbers))
+    again = replay(run.run_id, tmp_path)
+    assert again.compared > 40
+    assert again.differences == {}

@@ -176,6 +176,14 @@ def test_what_is_not_there_has_a_reason(book, store, days):
     assert reasons(odd, sunday)["SC"] == f"no contract is liquid on {sunday}"
 
 
+def test_a_fit_that_did_not_settle_tells_no_states(book, store, days):
+    lost = {**book.book.fits, "SC": replace(book.book.fits["SC"], converged=False)}
+    odd = replace(book, book=replace(book.book, fits=lost)).extend(store, days[-1])
+    told = odd.forecast(days[-1])
+    assert reasons(odd, days[-1])["SC"].startswith("the search did not settle")
+    assert len(told.filter(pl.col("product") == "SC")) == 1  # and of no contract of it
+
+
 def test_a_price_without_a_log_ends_the_states_and_not_those_before(extended, found, days):
     series, fitted = extended.tracks["SC"].series, found["SC"].model.fitted
     end = int(series.row[-4])

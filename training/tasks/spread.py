@@ -149,16 +149,19 @@ def metrics_of(one: PairEvidence, model: str | None = None) -> dict[str, float]:
 def table(config: SpreadConfig, evidence: SpreadEvidence) -> tuple[tuple[str, ...], ...]:
     """The leaderboard as text: a row a pair, the best model, what is served against nought and AR(1), its trades."""
     h = config.label.horizon
-    scores = (f"best at {h}", "R²", f"{config.served} R²", "beyond unchanged", "holdout")
-    head = ("pair", "sessions", *scores, "trades", "Sharpe", "lose")
+    of_best = (f"best at {h}", "its R²", "its holdout")
+    of_served = (
+        f"{config.served} {what}" for what in ("R²", "holdout", "beyond unchanged", "trades", "Sharpe", "lose")
+    )
+    head = ("pair", "sessions", *of_best, *of_served)
     rows: list[tuple[str, ...]] = [head]
     for one in evidence.pairs:
         top = best(one.scores.get(h, ()))
         mine = next((row for row in one.scores.get(h, ()) if row.model == config.served), None)
         cells = [f"{one.name} {one.zh}".strip(), f"{len(one.sessions):,}"]
-        cells += ["-", "-"] if top is None else [top.model, f"{top.zero.r2:+.2%}"]
+        cells += ["-"] * 3 if top is None else [top.model, f"{top.zero.r2:+.2%}", _percent(top.holdout)]
         beyond = metrics_of(one).get(f"r2_unchanged_{h}/{config.served}", math.nan)
-        cells += ["-"] * 3 if mine is None else [_percent(mine.zero.r2), _percent(beyond), _percent(mine.holdout)]
+        cells += ["-"] * 3 if mine is None else [_percent(mine.zero.r2), _percent(mine.holdout), _percent(beyond)]
         if one.tradings:
             told = one.tradings[0].summary
             cells += [f"{told.closed}", f"{told.sharpe:.2f}" if math.isfinite(told.sharpe) else "-"]
