@@ -27,7 +27,7 @@ help:  ## this list
 demo: $(STAMP)  ## the whole road on a simulated market: ingest, build, train, predict
 	$(BIN)/daybar demo $(ARGS)
 
-test: $(STAMP)  ## the tests, within ten minutes on two cores; one file: make test TEST=tests/features/test_sessions.py
+test: $(STAMP)  ## the tests, some twelve minutes on two cores; one file: make test TEST=tests/features/test_sessions.py
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(TEST)
 
 test-all: $(STAMP)  ## the tests, the slow ones too

@@ -113,14 +113,15 @@ def headline_of(one: PairEvidence) -> str:
 
 
 def metrics(evidence: SpreadEvidence) -> dict[str, float]:
-    """The numbers of a run by name: of each pair, R² by horizon and model, and what trading earned."""
-    out: dict[str, float] = {"pairs/judged": len(evidence.pairs), "pairs/skipped": len(evidence.skipped)}
+    """The numbers of a run by name, means over pairs first: R² by horizon and model, and what trading earned."""
+    counts: dict[str, float] = {"pairs/judged": len(evidence.pairs), "pairs/skipped": len(evidence.skipped)}
+    out: dict[str, float] = {}
     means: dict[str, list[float]] = {}
     for one in evidence.pairs:
         for name, value in metrics_of(one).items():
             out[f"{one.name}/{name}"] = value
             means.setdefault(name, []).append(value)
-    return out | {f"mean/{name}": sum(found) / len(found) for name, found in means.items()}
+    return counts | {f"mean/{name}": sum(found) / len(found) for name, found in means.items()} | out
 
 
 def metrics_of(one: PairEvidence, model: str | None = None) -> dict[str, float]:
