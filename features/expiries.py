@@ -56,6 +56,8 @@ _MULTIPLIERS = {
     5: "CU AL TA CF",
 }
 MULTIPLIERS = {product: float(size) for size, products in _MULTIPLIERS.items() for product in products.split()}
+# The index that a product's contracts settle to, where the instruments do not say.
+SPOTS = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
 ONE_MONTH = np.timedelta64(1, "M")
 LAUNCHES = {
     "IF": "2010-04-16",

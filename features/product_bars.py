@@ -20,6 +20,7 @@ from features.continuous import continuous
 from features.contracts import kind_of
 from features.definition import code_of, digest
 from features.dividends import Dividends
+from features.expiries import SPOTS
 from features.fields import ROLE_NAMES, fields_of
 from features.forecasts import OF_CURVE, TERMS, VOLATILITIES, terms, volatilities
 from features.futures import BARS, INSTRUMENTS, Listing, listing, read_chain, read_continuous
@@ -38,11 +39,8 @@ MADE_FROM = (BARS, INSTRUMENTS, INDICES, RATES, DIVIDENDS, BONDS, PRICES, VOLATI
 _OF_VOLATILITIES = ("asof", "asset", "target", "horizon", "run_id", "sigma")
 _OF_TERMS = ("asof", "run_id", "product", "asset", "month", "model_price", "chi", "xi", "convenience_yield", "z")
 _OF_BONDS = ("bond_code", "abbr", "cp_rate_1st", "inst_freq", "carry_date", "maturity_date")
-# The index under a product's contracts, where the instruments do not say.
-SPOTS = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
 # Until then index futures closed at 15:15, a quarter of an hour behind their index.  Source  00 §2.2
 _CLOSE_TOGETHER = np.datetime64("2016-01-01")
-_CLOSES: dict[str, type[pl.DataType]] = {"date": pl.Date, "order_book_id": pl.String, "close": pl.Float64}
 _NO_SESSION = np.datetime64("NaT", "D")
 
 
@@ -52,7 +50,7 @@ class _Sources:
 
     known: Listing = field(repr=False)
     spots: Mapping[str, str]
-    closes: pl.DataFrame = field(repr=False)
+    closes: pl.DataFrame | None = field(repr=False)
     rates: pl.DataFrame | None = field(repr=False)
     dividends: pl.DataFrame | None = field(repr=False)
     bonds: pl.DataFrame | None = field(repr=False)
@@ -115,26 +113,50 @@ def _keep(store: Store, frame: pl.DataFrame, meta: Mapping[str, object]) -> Writ
 
 
 def _sources(store: Store, versions: Mapping[str, int]) -> _Sources:
-    def read(table: str, *columns: str, optional: str = "") -> pl.DataFrame | None:
+    def read(table: str, *columns: str) -> pl.DataFrame | None:
         if not store.exists(table):
             return None
         rows = store.scan(table, versions.get(table))
-        if optional and optional not in rows.collect_schema().names():
-            rows = rows.with_columns(pl.lit(None, pl.Date).alias(optional))
-        return rows.select(*columns, *([optional] if optional else [])).collect()
+        return rows.select(columns).collect()
 
-    closes = read(INDICES, *KEYS, "close")
     return _Sources(
         listing(store, versions),
         _spots(store, versions),
-        pl.DataFrame(schema=_CLOSES) if closes is None else closes,
-        read(RATES, "date", "curve", "tenor", "rate"),
-        read(DIVIDENDS, *KEYS, "points", optional="announcement_date"),
+        read(INDICES, *KEYS, "close"),
+        read_rates(store, versions),
+        read_dividends(store, versions),
         read(BONDS, *_OF_BONDS),
         read(PRICES, "bond_code", "date", "clean_price"),
         read(VOLATILITIES, *_OF_VOLATILITIES),
         read(TERMS, *_OF_TERMS),
     )
+
+
+def read_rates(store: Store, versions: Mapping[str, int] | None = None) -> pl.DataFrame | None:
+    """date, curve, tenor, rate of the rates; None in a store without."""
+    if not store.exists(RATES):
+        return None
+    return store.scan(RATES, (versions or {}).get(RATES)).select("date", "curve", "tenor", "rate").collect()
+
+
+def read_dividends(store: Store, versions: Mapping[str, int] | None = None) -> pl.DataFrame | None:
+    """date (ex), order_book_id, points, announcement_date of indices' dividends; None in a store without."""
+    if not store.exists(DIVIDENDS):
+        return None
+    rows = store.scan(DIVIDENDS, (versions or {}).get(DIVIDENDS))
+    if "announcement_date" not in rows.collect_schema().names():
+        rows = rows.with_columns(pl.lit(None, pl.Date).alias("announcement_date"))
+    return rows.select(*KEYS, "points", "announcement_date").collect()
+
+
+def index_closes(rows: pl.DataFrame | None, index: str, sessions: SessionArray) -> Float64Array:
+    """Closes of an index on some sessions, (T,), NaN where it has none; rows: date, order_book_id, close."""
+    if rows is None:
+        return np.full(len(sessions), np.nan)
+    own = rows.filter(pl.col("order_book_id") == index).select("date", "close")
+    axis = pl.DataFrame({"date": pl.Series(sessions).cast(pl.Date)})
+    close = axis.join(own, "date", "left", maintain_order="left")["close"]
+    return close.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
 def _spots(store: Store, versions: Mapping[str, int]) -> dict[str, str]:
@@ -179,9 +201,7 @@ def _around(
     index = sources.spots.get(product)
     if index is None or kind_of(product) != "index":
         return out
-    own = sources.closes.filter(pl.col("order_book_id") == index)
-    axis = pl.DataFrame({"date": pl.Series(sessions).cast(pl.Date)})
-    out["spot"] = axis.join(own, "date", "left", maintain_order="left")["close"].fill_null(np.nan).to_numpy()
+    out["spot"] = index_closes(sources.closes, index, sessions)
     out["late_close"] = np.where(np.isfinite(out["spot"]), (sessions < _CLOSE_TOGETHER) * 1.0, np.nan)
     if sources.dividends is not None:
         out |= _dividends(dividends.of_index(sources.dividends, index), sessions, panels, rate)

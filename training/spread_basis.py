@@ -12,9 +12,9 @@ from features.chain import Chain
 from features.dividends import Dividends, expected, of_index
 from features.pairs import Pair, basis_pair
 from features.panel import Float64Array, IntArray, SessionArray
-from features.product_bars import DIVIDENDS, INDICES, RATES
+from features.product_bars import INDICES, index_closes, read_dividends, read_rates
 from features.rates import risk_free
-from features.store import Store
+from features.store import KEYS, Store
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,13 @@ def underlying(store: Store, chain: Chain, index: str, with_dividends: bool) -> 
     """The index under a chain, with its dividends if they are wanted; None where the store has no index at all."""
     if not store.exists(INDICES):
         return None
-    own = store.scan(INDICES).filter(pl.col("order_book_id") == index)
-    axis = pl.DataFrame({"date": pl.Series(chain.sessions).cast(pl.Date)})
-    joined = axis.join(own.select("date", "close").collect(), "date", "left", maintain_order="left")
-    close = joined["close"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    found = _dividends(store, index) if with_dividends else None
-    if found is None:
+    rows = store.scan(INDICES).select(*KEYS, "close").filter(pl.col("order_book_id") == index).collect()
+    close = index_closes(rows, index, chain.sessions)
+    paid = read_dividends(store) if with_dividends else None
+    found = None if paid is None else of_index(paid, index)
+    if found is None or not len(found.ex):
         return Underlying(index, close)
-    rates = store.scan(RATES).select("date", "curve", "tenor", "rate").collect() if store.exists(RATES) else None
-    return Underlying(index, close, found, risk_free(rates, chain.sessions))
-
-
-def _dividends(store: Store, index: str) -> Dividends | None:
-    if not store.exists(DIVIDENDS):
-        return None
-    rows = store.scan(DIVIDENDS)
-    if "announcement_date" not in rows.collect_schema().names():
-        rows = rows.with_columns(pl.lit(None, pl.Date).alias("announcement_date"))
-    found = of_index(rows.select("date", "order_book_id", "points", "announcement_date").collect(), index)
-    return found if len(found.ex) else None
+    return Underlying(index, close, found, risk_free(read_rates(store), chain.sessions))
 
 
 def _until_it_ends(of: Dividends, chain: Chain, decided: IntArray, rate: Float64Array) -> Float64Array:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 import models.spread as spread
+from features.expiries import SPOTS
 from models.spread.base import SpreadSpec
 from models.spread.regression import SpreadRegression
 from models.spread.screening import CATALOGUE, Screening
@@ -42,7 +43,6 @@ FACTORS: Final = (
     *("fut_oi_price_divergence_adj", "fut_basis_ratio_ann", "fut_basis_excess", "fut_basis_ratio_rank"),
     *("fut_basis_ts_slope", "fut_basis_ts_curvature", "fut_vol_forecast_5"),
 )
-INDICES: Final = {"IF": "000300.XSHG", "IH": "000016.XSHG", "IC": "000905.XSHG", "IM": "000852.XSHG"}
 
 
 class Data(Section):
@@ -67,7 +67,7 @@ class Pairs(Section):
         default=dict.fromkeys(("IF", "IH", "IC", "IM", "TS", "TF", "T", "TL"), ("near", "next")),
         description="product: near and far role of a calendar pair where they are others",
     )
-    indices: dict[str, str] = Field(default=dict(INDICES), description="product: index that its contracts settle to")
+    indices: dict[str, str] = Field(default=dict(SPOTS), description="product: index that its contracts settle to")
     dividends: Bool = Field(
         default=True, description="take dividends to come off an index where the store tells them: of a year at least"
     )

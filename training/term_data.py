@@ -13,14 +13,15 @@ from features.chain import Chain
 from features.check import simulation
 from features.continuous import continuous
 from features.contracts import kind_of
+from features.expiries import SPOTS
 from features.futures import Listing, listing, read_chain
 from features.panel import BoolArray, ConfigError, DataError, Float64Array, IntArray, SessionArray
-from features.product_bars import INDICES, RATES, SPOTS
+from features.product_bars import INDICES, index_closes, read_rates
 from features.product_panels import product_panels, worthy
 from features.rates import risk_free
 from features.rolls import Holding, hold
 from features.sessions import as_day
-from features.store import Store
+from features.store import KEYS, Store
 from models.spread.term_curve import Curve
 from training.term_config import TermConfig
 
@@ -127,7 +128,7 @@ def _read(config: TermConfig, store: Store, product: str, there: Listing, last: 
     first = int(chain.sessions.searchsorted(as_day(config.data.start))) if config.data.start else 0
     if first >= len(chain.sessions):
         return f"no bar from {config.data.start} on"
-    rates = store.scan(RATES).select("date", "curve", "tenor", "rate").collect() if store.exists(RATES) else None
+    rates = read_rates(store)
     notes = () if rates is not None else ("the store has no rates: r_f is 1.5 % a year",)
     return series_of(
         config, chain, first, _spot(store, product, chain.sessions), risk_free(rates, chain.sessions), notes
@@ -189,7 +190,5 @@ def _spot(store: Store, product: str, sessions: SessionArray) -> Float64Array:
     index = SPOTS.get(product)
     if index is None or kind_of(product) != "index" or not store.exists(INDICES):
         return np.full(len(sessions), np.nan)
-    rows = store.scan(INDICES).filter(pl.col("order_book_id") == index).select("date", "close").collect()
-    axis = pl.DataFrame({"date": pl.Series(sessions).cast(pl.Date)})
-    found = axis.join(rows, "date", "left", maintain_order="left")["close"]
-    return found.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    rows = store.scan(INDICES).select(*KEYS, "close").filter(pl.col("order_book_id") == index).collect()
+    return index_closes(rows, index, sessions)
